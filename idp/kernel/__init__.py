@@ -1,0 +1,1 @@
+"""What every room stands on: time, identifiers, refusals, digests and sealing. Knows nothing of people or protocols."""
