@@ -1,0 +1,60 @@
+"""The country as `idp.reference.model.Country` asks for it: its rules and its tables in one value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from idp.reference.model import UnknownProvince
+from idp.reference.vn import tables
+from idp.reference.vn.agency_codes import AgencyCode
+from idp.reference.vn.numbers import FormerNumber, PersonalNumber, TaxCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from idp.reference.model import Agency, BirthRegistration, Country, Province
+
+
+class VietNam:
+    """Viet Nam's number rules and units."""
+
+    code: Final = "VN"
+
+    def __init__(self) -> None:
+        """Bring the rules together; the data files are read when first asked for."""
+        self.personal_number = PersonalNumber()
+        self.former_number = FormerNumber()
+        self.tax_code = TaxCode(self.personal_number)
+        self.agency_code = AgencyCode()
+
+    @property
+    def agencies(self) -> Mapping[str, Agency]:
+        """The codes of provincial administrations, each with the confidence of its name."""
+        return tables.agencies()
+
+    def provinces(self, *, on: date) -> tuple[Province, ...]:
+        """Return the units of that day: 63 until 30 June 2025, 34 since."""
+        return tuple(each for each in tables.all_provinces() if each.is_valid(on))
+
+    def find_province(self, code: str, *, on: date) -> Province | None:
+        """Return the unit that bore the two-digit `code` on that day."""
+        return next((each for each in self.provinces(on=on) if each.code == code), None)
+
+    def get_province(self, code: str, *, on: date) -> Province:
+        """Return the unit that bore the two-digit `code` on that day.
+
+        Raises:
+            UnknownProvince: none did.
+        """
+        province = self.find_province(code, on=on)
+        if province is None:
+            raise UnknownProvince(f"no province had that code on {on.isoformat()}")
+        return province
+
+    def find_birth_registration(self, code: str) -> BirthRegistration | None:
+        """Return what the first three digits of a personal number may stand for."""
+        return tables.birth_registrations().get(code)
+
+
+COUNTRY: Final[Country] = VietNam()
