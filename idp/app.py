@@ -1,0 +1,209 @@
+"""The composition root: settings become rooms, rooms become the application that is served."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import signal
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from idp.grants.model import Lifetimes
+from idp.kernel.clock import SystemClock
+from idp.kernel.refusals import Refusal
+from idp.keys.model import KeyEncryption
+from idp.oidc.discovery import PATHS
+from idp.rooms import Rooms, Wanted, build_rooms
+from idp.sessions.model import SessionPolicy
+from idp.settings import PREFIX, Settings, UnsafeSettings, network_of, read_settings
+from idp.web.cookies import Cookies
+from idp.web.door import Answer, Door, Endpoint
+from idp.web.flow import Flow
+from idp.web.logs import RequestLog, configure_logs
+from idp.web.pages.application import create_pages
+from idp.web.pages.assets import Assets
+from idp.web.pages.desk import Desk
+from idp.web.pages.present import Presenter
+from idp.web.pages.rendering import Renderer
+from idp.web.protocol.answers import ANY_ORIGIN
+from idp.web.protocol.authorize import Authorize
+from idp.web.protocol.direct import Direct
+from idp.web.protocol.health import Health
+from idp.web.protocol.metadata import Metadata
+from idp.web.protocol.userinfo import Userinfo
+
+if TYPE_CHECKING:
+    from idp.kernel.clock import Clock
+
+log = structlog.get_logger("idp")
+
+COUNTRY = "VN"
+"""Whose reference data is loaded. Vietnam first; nothing but `reference` knows more."""
+
+_PREFLIGHT = (
+    *ANY_ORIGIN,
+    ("Access-Control-Allow-Methods", "GET, POST"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+    ("Access-Control-Max-Age", "3600"),
+)
+
+
+def make_clock(settings: Settings) -> SystemClock:
+    """Return the clock of this process; tests may move it through a file."""
+    return SystemClock(settings.clock_offset_file)
+
+
+def key_encryption(settings: Settings) -> KeyEncryption:
+    """Return the key-encryption keys.
+
+    Raises:
+        UnsafeSettings: there are none, or one is not 32 bytes.
+    """
+    if settings.key_encryption_keys is None:
+        raise UnsafeSettings("set IDP_KEY_ENCRYPTION_KEYS: stored keys are wrapped with it")
+    keys = {}
+    for entry in settings.key_encryption_keys.get_secret_value().split():
+        name, _, encoded = entry.partition(":")
+        try:
+            keys[name] = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        except (ValueError, binascii.Error):
+            raise UnsafeSettings("IDP_KEY_ENCRYPTION_KEYS: each entry is name:base64url of 32 bytes") from None
+    return KeyEncryption(keys)
+
+
+def wanted_rooms(settings: Settings, database_url: str, *, name: str) -> Wanted:
+    """Return what the rooms are built from; `database_url` says as which role, `name` is what the database sees."""
+    if settings.redis_url is None:
+        raise UnsafeSettings("set IDP_REDIS_URL, or run idp demo, which starts engines of its own")
+    return Wanted(
+        issuer=settings.issuer,
+        zone=settings.zone,
+        country=COUNTRY,
+        assurance_policy=settings.assurance_policy,
+        database_url=database_url,
+        redis_url=settings.redis_url.get_secret_value(),
+        key_encryption=key_encryption(settings),
+        session_policy=SessionPolicy(settings.session_idle_for, settings.session_lasts_for),
+        lifetimes=Lifetimes(settings.code_for, settings.access_for, settings.refresh_idle_for, settings.refresh_for),
+        hash_slots=settings.hash_slots,
+        volume_factor=settings.volume_factor,
+        name=name,
+    )
+
+
+def serving_rooms(settings: Settings, clock: Clock) -> Rooms:
+    """Return the rooms of a serving process, as the role `idp_app`."""
+    if settings.database_url is None:
+        raise UnsafeSettings("set IDP_DATABASE_URL, or run idp demo, which starts engines of its own")
+    return build_rooms(wanted_rooms(settings, settings.database_url.get_secret_value(), name="idp-serve"), clock)
+
+
+class Draining:
+    """Whether this process was told to stop: it still answers, but is not ready for more."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def __call__(self) -> bool:
+        """Whether it drains."""
+        return self.is_set
+
+
+def create_door(settings: Settings, rooms: Rooms, draining: Draining | None = None) -> Door:
+    """Return the WSGI application of one process."""
+    draining = draining or Draining()
+    cookies = Cookies(settings.is_secure)
+    assets = Assets()
+    presenter = Presenter(Renderer(assets, zone=ZoneInfo(settings.zone)), cookies)
+    flow = Flow(rooms, cookies)
+    desk = Desk(flow, cookies, assets, presenter.locale)
+    pages = create_pages(desk, presenter)
+    return Door(
+        protocol_routes(rooms, flow, draining),
+        pages,
+        presenter,
+        host=urlsplit(settings.issuer).netloc,
+        trusted_proxies=tuple(network_of(text) for text in settings.trusted_proxies),
+        on_error=desk.error,
+        after=RequestLog(rooms.clock),
+    )
+
+
+def protocol_routes(rooms: Rooms, flow: Flow, draining: Draining) -> Mapping[str, Mapping[str, Endpoint]]:
+    """Return the endpoints by path and method: the whole protocol on one screen."""
+    metadata = Metadata(rooms.issuer, rooms.keys)
+    authorize = Authorize(flow)
+    direct = Direct(rooms.engine, rooms.volumes)
+    userinfo = Userinfo(rooms.grants, rooms.keys.sealer, rooms.zone)
+    health = Health(rooms, draining)
+
+    def preflight(_request: Any) -> Answer:
+        return Answer(204, _PREFLIGHT)
+
+    return {
+        "/.well-known/openid-configuration": {"GET": metadata.discovery, "HEAD": metadata.discovery, "OPTIONS": preflight},
+        PATHS["jwks_uri"]: {"GET": metadata.jwks, "HEAD": metadata.jwks, "OPTIONS": preflight},
+        PATHS["authorization_endpoint"]: {"GET": authorize.get, "POST": authorize.post},
+        PATHS["token_endpoint"]: {"POST": direct.token, "OPTIONS": preflight},
+        PATHS["userinfo_endpoint"]: {"GET": userinfo, "POST": userinfo, "OPTIONS": preflight},
+        PATHS["introspection_endpoint"]: {"POST": direct.introspect},
+        PATHS["revocation_endpoint"]: {"POST": direct.revoke},
+        "/health/live": {"GET": health.live},
+        "/health/ready": {"GET": health.ready},
+    }
+
+
+def application() -> Door:
+    """Return the application of a serving process: what the server calls in each worker.
+
+    Settings are read once; then they leave the environment, which the server would show to every request.
+    """
+    settings = read_settings()
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    configure_logs(settings.log_level)
+    clock = make_clock(settings)
+    rooms = serving_rooms(settings, clock)
+    _learn_time(rooms, clock)
+    draining = Draining()
+    return create_door(settings, rooms, draining)
+
+
+def _learn_time(rooms: Rooms, clock: SystemClock) -> None:
+    """Learn the database's time; without it this process starts all the same, and is not ready."""
+    asked_at = time.monotonic()
+    try:
+        row = rooms.database.step("SELECT clock_timestamp() AS now", {})
+    except Refusal as refusal:
+        log.warning("database_away_at_start", reason=refusal.detail)
+        return
+    if row is not None:
+        clock.learn(row.now, asked_at=asked_at, answered_at=time.monotonic())
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop. The workers read the settings again from the environment this process was started with."""
+    from granian import Granian  # noqa: PLC0415 - the server is heavy, and only this command needs it
+    from granian.constants import Interfaces  # noqa: PLC0415
+
+    host, _, port = settings.bind.rpartition(":")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    Granian(
+        target="idp.app:application",
+        factory=True,
+        address=host.strip("[]"),
+        port=int(port),
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        workers_kill_timeout=int(settings.drain_for.total_seconds()),
+        respawn_failed_workers=True,
+        log_access=False,
+        websockets=False,
+    ).serve()

@@ -1,0 +1,89 @@
+"""Taking away what has passed: access tokens, codes, refresh tokens and families, in batches, each in a transaction of its own.
+
+Nothing depends on it: every statement of the room looks at `expires_at`. What shows a replay is kept as long as the replay can still
+do good: a code for a day, a used refresh token for as long as a family that it could belong to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from idp.kernel.clock import Clock
+    from idp.storage.postgres import Database
+
+KEPT_FOR: Final = timedelta(days=1)
+"""Beyond its end: for a question that comes late."""
+
+
+def _of(table: str) -> str:
+    return f"""
+DELETE FROM {table}
+WHERE digest IN (
+    SELECT t.digest FROM {table} t
+    WHERE t.issued_at < %(issued_before)s AND t.expires_at < %(ended_before)s
+    ORDER BY t.issued_at
+    LIMIT %(at_most)s
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+ACCESS_TOKENS: Final = _of("access_token")
+CODES: Final = _of("code")
+REFRESH_TOKENS: Final = _of("refresh_token")
+
+FAMILIES: Final = """
+DELETE FROM family
+WHERE id IN (
+    SELECT f.id FROM family f
+    WHERE f.expires_at < %(ended_before)s
+    ORDER BY f.expires_at
+    LIMIT %(at_most)s
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many rows of each kind went."""
+
+    access_tokens: int
+    codes: int
+    refresh_tokens: int
+    families: int
+
+
+class Purge:
+    """Takes away what has passed. Two may run at once: they take different rows, or wait for each other's."""
+
+    def __init__(self, database: Database, clock: Clock, *, longest_family: timedelta) -> None:
+        """`longest_family` is how long a family lives at most: a session's longest life and the longest refreshing after it."""
+        self._database = database
+        self._clock = clock
+        self._longest_family = longest_family
+
+    def purge(self, *, at_most: int = 2000, batches: int = 25) -> Purged:
+        """Remove up to `batches` times `at_most` rows of each kind; return how many there were."""
+        ended_before = self._clock.now() - KEPT_FOR
+        run = partial(self._run, ended_before=ended_before, at_most=at_most, batches=batches)
+        return Purged(
+            access_tokens=run(ACCESS_TOKENS, issued_before=ended_before),
+            codes=run(CODES, issued_before=ended_before),
+            refresh_tokens=run(REFRESH_TOKENS, issued_before=ended_before - self._longest_family),
+            families=run(FAMILIES, issued_before=ended_before),
+        )
+
+    def _run(self, statement: str, *, issued_before: datetime, ended_before: datetime, at_most: int, batches: int) -> int:
+        parameters = {"issued_before": issued_before, "ended_before": ended_before, "at_most": at_most}
+        removed = 0
+        for _ in range(batches):
+            with self._database.transaction() as transaction:
+                rows = transaction.run(statement, parameters)
+            removed += rows
+            if rows < at_most:
+                break
+        return removed

@@ -1,0 +1,122 @@
+"""Half-finished interactions, in Redis: what was asked and what was settled, never a proof (law 2).
+
+An interaction belongs to the browser that began it: its id alone, sent to somebody else, opens nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from idp.kernel.digests import base64url, digest, new_bearer, same
+from idp.kernel.refusals import Refusal
+
+if TYPE_CHECKING:
+    from idp.kernel.clock import Clock
+    from idp.storage.ephemeral import Ephemeral
+
+KEPT_FOR: Final = timedelta(minutes=30)
+
+
+class InteractionGone(Refusal):
+    """The interaction ended, was forgotten, or is another browser's: the person starts again at the portal."""
+
+    code = "interactions.gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One pending request of one browser."""
+
+    id: str
+    browser: str
+    """Digest of the browser's cookie."""
+    client_id: str
+    parameters: dict[str, str]
+    """The authorization request as it was accepted."""
+    begun: float
+    selected: str = ""
+    """The account that was chosen in it."""
+    select_any: bool = False
+    """Another account was asked for: whoever signs in next was chosen by that."""
+    consented: bool = False
+    enrolling: str = ""
+    """An authenticator being set up: its id."""
+    enrolled: tuple[str, ...] = ()
+    anew: float = 0.0
+    """When the person asked to begin as somebody else: earlier proofs do not count from then on."""
+
+    @property
+    def begun_at(self) -> datetime:
+        """When the request arrived."""
+        return datetime.fromtimestamp(self.begun, UTC)
+
+    @property
+    def anew_at(self) -> datetime | None:
+        """When it was begun anew as somebody else, if it was."""
+        return datetime.fromtimestamp(self.anew, UTC) if self.anew else None
+
+
+class Interactions:
+    """Begins, finds, changes and ends interactions."""
+
+    def __init__(self, ephemeral: Ephemeral, clock: Clock) -> None:
+        self._ephemeral = ephemeral
+        self._clock = clock
+
+    def begin(self, client_id: str, parameters: dict[str, str], browser: str, begun_at: datetime | None = None) -> Interaction:
+        """Store a pending request of the browser whose cookie value is `browser`."""
+        begun = (begun_at or self._clock.now()).timestamp()
+        begun_with = Interaction(new_bearer(""), _browser_digest(browser), client_id, parameters, begun)
+        self._save(begun_with)
+        return begun_with
+
+    def find(self, interaction_id: str, browser: str | None) -> Interaction:
+        """Return the interaction, if it is this browser's.
+
+        Raises:
+            InteractionGone: there is none for this browser.
+        """
+        stored = self._ephemeral.find(_key(interaction_id))
+        if stored is None or browser is None:
+            raise InteractionGone
+        read = json.loads(stored)
+        found = Interaction(**(read | {"enrolled": tuple(read["enrolled"])}))
+        if not same(found.browser.encode(), _browser_digest(browser).encode()):
+            raise InteractionGone("another browser's")
+        return found
+
+    def bind(self, interaction_id: str, browser: str) -> Interaction:
+        """Return the interaction; one that came by a cross-site POST becomes this browser's with its first GET.
+
+        Raises:
+            InteractionGone: there is none for this browser.
+        """
+        stored = self._ephemeral.find(_key(interaction_id))
+        if stored is not None and json.loads(stored)["browser"] == _browser_digest(""):
+            read = json.loads(stored)
+            return self.settle(Interaction(**(read | {"enrolled": tuple(read["enrolled"])})), browser=_browser_digest(browser))
+        return self.find(interaction_id, browser)
+
+    def settle(self, interaction: Interaction, **changes: object) -> Interaction:
+        """Store that something was settled, and return the interaction as it is now."""
+        changed = replace(interaction, **changes)  # type: ignore[arg-type]  # fields are checked by the dataclass
+        self._save(changed)
+        return changed
+
+    def end(self, interaction: Interaction) -> None:
+        """Forget the interaction: it was answered."""
+        self._ephemeral.forget(_key(interaction.id))
+
+    def _save(self, interaction: Interaction) -> None:
+        self._ephemeral.put(_key(interaction.id), json.dumps(asdict(interaction)).encode(), keep_for=KEPT_FOR)
+
+
+def _key(interaction_id: str) -> str:
+    return "interaction:" + base64url(digest(interaction_id))
+
+
+def _browser_digest(browser: str) -> str:
+    return base64url(digest(browser))

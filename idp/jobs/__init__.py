@@ -1,0 +1,59 @@
+"""Work that is done after the answer: procrastinate behind one door. The only importer of that library.
+
+A job is deferred by name in the transaction of the change that causes it; its handler lives in the room that owns the work and is
+registered in `app.py`. Knows no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import procrastinate
+from procrastinate.exceptions import ConnectorException
+
+if TYPE_CHECKING:
+    from idp.storage.postgres import Transaction
+
+Handler = Callable[[Mapping[str, Any]], object]
+"""Does one job, given what was deferred. A job is done at least once, so doing it twice must change nothing the second time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What is to be done: a handler's name, the queue it waits in, and what it is given (plain JSON values)."""
+
+    task: str
+    queue: str
+    given: dict[str, Any]
+    lock: str | None = None
+    """Jobs of one lock run one after another, and one that waits to be tried again holds the others up."""
+
+
+class Again(Exception):
+    """A handler asks to be given its job again."""
+
+    def __init__(self, after: timedelta) -> None:
+        """Ask for it in `after`."""
+        super().__init__(f"again in {after.total_seconds():.1f} s")
+        self.after = after
+
+
+class Jobs:
+    """Defers jobs in other rooms' transactions."""
+
+    def __init__(self) -> None:
+        self._app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
+
+    def defer(self, transaction: Transaction, later: Later) -> None:
+        """Have `later` done once `transaction` has committed; never if it does not."""
+        try:
+            self._app.configure_task(
+                later.task, queue=later.queue, lock=later.lock, connection=transaction.driver, allow_unknown=True
+            ).defer(**later.given)
+        except ConnectorException as error:
+            if error.__cause__ is not None:  # the driver's own error: the transaction knows what it means
+                raise error.__cause__ from None
+            raise

@@ -1,0 +1,65 @@
+"""Metadata (OIDC Discovery 1.0 §3, RFC 8414). Law 5: everything advertised is exercised by a test, everything wired is advertised."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from idp.assurance.levels import OFFERED
+from idp.oidc.claims import CLAIMS_OF_SCOPE, TRUTH_CLAIMS
+from idp.oidc.request import DISPLAYS, PROMPTS, RESPONSE_MODES
+
+AUTH_METHODS: Final = ("private_key_jwt", "client_secret_basic", "client_secret_post", "none")
+ASSERTION_ALGS: Final = ("ES256", "PS256", "EdDSA", "RS256")
+ID_TOKEN_ALGS: Final = ("ES256", "RS256")
+GRANT_TYPES: Final = ("authorization_code", "refresh_token", "client_credentials")
+
+PATHS: Final = {
+    "authorization_endpoint": "/authorize",
+    "token_endpoint": "/token",
+    "userinfo_endpoint": "/userinfo",
+    "jwks_uri": "/jwks",
+    "introspection_endpoint": "/introspect",
+    "revocation_endpoint": "/revoke",
+    "end_session_endpoint": "/logout",
+}
+"""Where each endpoint lives below the issuer."""
+
+
+def metadata(issuer: str) -> dict[str, object]:
+    """Return the provider's metadata document."""
+    confidential = [method for method in AUTH_METHODS if method != "none"]
+    return {
+        "issuer": issuer,
+        **{name: issuer + path for name, path in PATHS.items()},
+        "scopes_supported": list(CLAIMS_OF_SCOPE),
+        "response_types_supported": ["code"],
+        "response_modes_supported": list(RESPONSE_MODES),
+        "grant_types_supported": list(GRANT_TYPES),
+        "acr_values_supported": [level.acr for level in OFFERED],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
+        "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGS),
+        "introspection_endpoint_auth_methods_supported": confidential,
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGS),
+        "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGS),
+        "display_values_supported": sorted(DISPLAYS),
+        "claim_types_supported": ["normal"],
+        "claims_supported": [*TRUTH_CLAIMS, *dict.fromkeys(claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims)],
+        "claims_parameter_supported": True,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "ui_locales_supported": ["vi", "en"],
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": sorted(PROMPTS),
+        "authorization_response_iss_parameter_supported": True,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+    }
+
+
+def document(issuer: str) -> bytes:
+    """Return the metadata as it is served."""
+    return json.dumps(metadata(issuer), ensure_ascii=False, indent=1).encode()

@@ -1,0 +1,58 @@
+"""`id_token_hint` (OIDC Core §3.1.2.1, RP-Initiated Logout §2): an ID token of ours, perhaps expired, and nothing else of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from idp.jose import Expected, Unacceptable, peek_claims, verify
+from idp.oidc.discovery import ID_TOKEN_ALGS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from idp.keys.ring import KeyRing
+
+_SKEW: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a good hint says: whose ID token it was, for which client, in which session."""
+
+    client_id: str
+    sub: str
+    sid: str
+
+
+def read_hint(compact: str, keys: KeyRing, *, issuer: str, client_id: str | None, now: datetime) -> Hint | None:
+    """Return what the hint says, or None when it is not an ID token of this provider (for `client_id`, if given).
+
+    An access token, a logout token or a statement signed by somebody else is no hint.
+    """
+    audience = client_id
+    if audience is None:
+        claimed = (peek_claims(compact) or {}).get("aud")
+        if not isinstance(claimed, str):
+            return None
+        audience = claimed
+    try:
+        claims = verify(
+            compact,
+            keys.verifying(),
+            Expected(
+                algs=frozenset(ID_TOKEN_ALGS),
+                issuer=issuer,
+                audience=audience,
+                now=now,
+                skew=_SKEW,
+                types=frozenset({"JWT"}),
+                required=frozenset({"iss", "aud", "sub", "sid", "iat", "exp", "auth_time"}),
+                allow_expired=True,
+            ),
+        )
+    except Unacceptable:
+        return None
+    sub, sid = claims["sub"], claims["sid"]
+    return Hint(audience, sub, sid) if isinstance(sub, str) and isinstance(sid, str) else None

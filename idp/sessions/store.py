@@ -1,0 +1,99 @@
+"""Tables `session`, `login_event`, `session_client`, `logout_notice`, and the view `session_alive`."""
+
+from __future__ import annotations
+
+BEGIN = """
+INSERT INTO session (id, secret_digest, account_id, version, proofs, user_agent, started_at, seen_at, idle_until, expires_at)
+VALUES (%(id)s, %(secret_digest)s, %(account_id)s, 1, %(proofs)s, %(user_agent)s, %(now)s, %(now)s, %(idle_until)s, %(expires_at)s)
+"""
+
+FIND = """
+SELECT s.id, s.account_id, s.version, s.proofs, s.started_at, s.until
+FROM session_alive s
+WHERE s.secret_digest = %(secret_digest)s AND s.until > %(now)s
+"""
+
+# The secret moves with every proof, so that whoever knew the session before does not know it after.
+PROVE = """
+UPDATE session SET secret_digest = %(secret_digest)s, version = version + 1, proofs = proofs || %(proofs)s::jsonb,
+       seen_at = %(now)s, idle_until = %(idle_until)s
+WHERE id = %(id)s AND account_id = %(account_id)s AND ended_at IS NULL AND least(idle_until, expires_at) > %(now)s
+RETURNING id, version
+"""
+
+RECORD_LOGIN = """
+INSERT INTO login_event (id, at, account_id, session_id, method, client_id, device_id, address)
+VALUES (%(id)s, %(now)s, %(account_id)s, %(session_id)s, %(method)s, %(client_id)s, %(device_id)s, %(address)s)
+"""
+
+END = """
+UPDATE session SET ended_at = %(now)s, end_reason = %(reason)s
+WHERE id = %(id)s AND ended_at IS NULL
+RETURNING id, account_id
+"""
+
+REACHED = """
+SELECT r.client_id, r.sid, r.sub, r.first_at
+FROM session_client r
+WHERE r.session_id = %(session_id)s
+ORDER BY r.first_at
+"""
+
+NOTIFY = """
+INSERT INTO logout_notice (id, session_id, client_id, sid, sub, created_at)
+VALUES (%(id)s, %(session_id)s, %(client_id)s, %(sid)s, %(sub)s, %(now)s)
+ON CONFLICT (session_id, client_id) DO NOTHING
+RETURNING id
+"""
+
+NOTICES = """
+SELECT n.client_id, n.attempts, n.last_outcome, n.delivered_at, n.given_up_at
+FROM logout_notice n
+WHERE n.session_id = %(session_id)s
+ORDER BY n.created_at, n.id
+"""
+
+NOTICE = """
+SELECT n.id, n.session_id, n.client_id, n.sid, n.sub, n.attempts, n.delivered_at, n.given_up_at
+FROM logout_notice n
+WHERE n.id = %(id)s
+"""
+
+TRIED = """
+UPDATE logout_notice SET attempts = attempts + 1, last_tried_at = %(now)s, last_outcome = %(outcome)s,
+       delivered_at = CASE WHEN %(delivered)s THEN %(now)s END, given_up_at = CASE WHEN %(given_up)s THEN %(now)s END
+WHERE id = %(id)s AND delivered_at IS NULL AND given_up_at IS NULL
+RETURNING attempts
+"""
+
+# Sessions whose account died or was told to forget: the view no longer shows them, nobody has marked them yet.
+DEAD = """
+SELECT s.id
+FROM session s
+WHERE s.ended_at IS NULL AND s.expires_at > %(now)s
+  AND NOT EXISTS (SELECT 1 FROM session_alive a WHERE a.id = s.id)
+ORDER BY s.id
+LIMIT %(most)s
+"""
+
+LIST = """
+SELECT s.id, s.account_id, s.user_agent, s.started_at, s.seen_at, s.idle_until, s.expires_at, s.proofs,
+       (SELECT array_agg(c.client_id ORDER BY c.first_at) FROM session_client c WHERE c.session_id = s.id) AS clients
+FROM session s
+JOIN session_alive l ON l.id = s.id
+WHERE s.account_id = %(account_id)s AND l.until > %(now)s
+ORDER BY s.started_at DESC
+LIMIT 200
+"""
+
+# For the statement that issues a code (`idp.grants`): the session is seen, and reaches the client under a `sid` of their own.
+# `alive` is a CTE of that statement with `session_id`, `client_id`, `sub`.
+SEEN_FRAGMENT = """
+UPDATE session s SET seen_at = %(now)s, idle_until = %(idle_until)s
+FROM alive WHERE s.id = alive.session_id AND s.seen_at < %(seen_before)s"""
+
+REACHED_FRAGMENT = """
+INSERT INTO session_client (session_id, client_id, sid, sub, first_at)
+SELECT alive.session_id, alive.client_id, %(new_sid)s, alive.sub, %(now)s FROM alive WHERE %(sid)s::text IS NULL
+ON CONFLICT (session_id, client_id) DO UPDATE SET sub = excluded.sub
+RETURNING sid"""

@@ -1,0 +1,1 @@
+"""HTTP and HTML. No rule lives here."""

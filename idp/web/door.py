@@ -1,0 +1,318 @@
+"""The door: every request is read once, strictly, into one frozen value; whatever cannot be read is refused here.
+
+Protocol endpoints are plain functions from that value to an answer; everything else goes to the Flask application of the pages,
+which takes its arguments, form and cookies from the same value. So there is no second reading of a request for an attacker to
+find (docs/decisions/0004).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
+
+from idp.kernel.digests import random_bytes
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+Pairs = tuple[tuple[str, str], ...]
+
+MOST_BODY: Final = 64 * 1024
+_MOST_LINE: Final = 16 * 1024
+_MOST_HEADER: Final = 8 * 1024
+_MOST_PAIRS: Final = 100
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+_PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*")
+_COOKIE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SINGLE_HEADERS: Final = {
+    "HTTP_HOST": "host",
+    "HTTP_AUTHORIZATION": "authorization",
+    "CONTENT_TYPE": "content-type",
+    "HTTP_ORIGIN": "origin",
+    "HTTP_SEC_FETCH_SITE": "sec-fetch-site",
+}
+_LIST_HEADERS: Final = {
+    "HTTP_ACCEPT_LANGUAGE": "accept-language",
+    "HTTP_IF_NONE_MATCH": "if-none-match",
+    "HTTP_USER_AGENT": "user-agent",
+    "HTTP_ACCEPT_ENCODING": "accept-encoding",
+    "HTTP_ACCEPT": "accept",
+}
+_REFERENCE_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it was read: nothing in it is decoded again."""
+
+    method: str
+    path: str
+    query: Pairs
+    form: Pairs
+    headers: Mapping[str, str]
+    cookies: Mapping[str, str]
+    address: str
+    request_id: str
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: status, headers, body."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PageAnswer:
+    """An answer that is a page: the template's name and its values."""
+
+    template: str
+    status: int = 200
+    values: Mapping[str, Any] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()
+    form_targets: tuple[str, ...] = ()
+    """Origins beside our own to which a form of the page may lead."""
+
+
+class Unreadable(Exception):
+    """The request cannot be read; `status` says how."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+Endpoint = Callable[[Request], Answer | PageAnswer]
+
+
+class Door:
+    """The WSGI application: reads, routes, answers, and is the last resort when something is wrong with us."""
+
+    def __init__(
+        self,
+        routes: Mapping[str, Mapping[str, Endpoint]],
+        pages: Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]],
+        render: Callable[[PageAnswer, Request], Answer],
+        *,
+        host: str,
+        trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
+        on_error: Callable[[Request, BaseException], Answer | PageAnswer],
+        after: Callable[[Request, int], None],
+    ) -> None:
+        """`routes` maps a path to its methods; `host` is the issuer's; `after` is told of every answer, for the log."""
+        self._routes = routes
+        self._pages = pages
+        self._render = render
+        self._host = host
+        self._proxies = trusted_proxies
+        self._on_error = on_error
+        self._after = after
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        try:
+            request = self._read(environ)
+        except Unreadable as refusal:
+            request = Request("GET", "/", (), (), {}, {}, "", new_reference())
+            answer = self._as_answer(self._on_error(request, refusal), request)
+            return self._send(answer, request, start_response)
+        methods = self._routes.get(request.path)
+        if methods is None:
+            environ["idp.request"] = request
+            environ["wsgi.input"] = BytesIO(request.body)
+            return self._pages(environ, self._watched(start_response, request))
+        try:
+            endpoint = methods.get(request.method)
+            if endpoint is None:
+                answer = Answer(405, (("Allow", ", ".join(sorted(methods))),))
+            else:
+                answer = self._as_answer(endpoint(request), request)
+        except Exception as error:  # noqa: BLE001 - the last resort: a stranger never sees a trace
+            answer = self._as_answer(self._on_error(request, error), request)
+        return self._send(answer, request, start_response)
+
+    def _as_answer(self, answer: Answer | PageAnswer, request: Request) -> Answer:
+        return self._render(answer, request) if isinstance(answer, PageAnswer) else answer
+
+    def _send(self, answer: Answer, request: Request, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        headers = [*answer.headers, ("Content-Length", str(len(answer.body))), *_ALWAYS]
+        start_response(_STATUS.get(answer.status) or f"{answer.status} Status", headers)
+        self._after(request, answer.status)
+        return (answer.body if request.method != "HEAD" else b"",)
+
+    def _watched(self, start_response: Callable[..., Any], request: Request) -> Callable[..., Any]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            self._after(request, int(status[:3]))
+            return start_response(status, [*headers, *_ALWAYS], *rest)
+
+        return start
+
+    # reading -------------------------------------------------------------------------------------------------------------------------
+
+    def _read(self, environ: Mapping[str, Any]) -> Request:
+        method = environ["REQUEST_METHOD"]
+        if method not in _METHODS:
+            raise Unreadable(405, "method")
+        path = environ.get("PATH_INFO", "") or "/"
+        if not _PATH.fullmatch(path) or "//" in path or "/." in path:
+            raise Unreadable(404, "path")
+        query_string = environ.get("QUERY_STRING", "")
+        if len(query_string) > _MOST_LINE:
+            raise Unreadable(414, "query")
+        headers = self._read_headers(environ)
+        if headers.get("host") != self._host and not path.startswith("/health/"):
+            raise Unreadable(421, "host")
+        body = b""
+        form: Pairs = ()
+        if method == "POST":
+            body = _read_body(environ)
+            if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+                raise Unreadable(415, "content type")
+            form = read_pairs(body)
+        return Request(
+            method=method,
+            path=path,
+            query=read_pairs(query_string.encode("latin-1")) if query_string else (),
+            form=form,
+            headers=headers,
+            cookies=_read_cookies(environ.get("HTTP_COOKIE", "")),
+            address=self._read_address(environ),
+            request_id=new_reference(),
+            body=body,
+        )
+
+    @staticmethod
+    def _read_headers(environ: Mapping[str, Any]) -> dict[str, str]:
+        headers = {}
+        for name, known in _SINGLE_HEADERS.items():
+            value = environ.get(name)
+            if value:
+                if len(value) > _MOST_HEADER:
+                    raise Unreadable(431, known)
+                if "," in value:  # sent twice, and joined by the server
+                    raise Unreadable(400, known)
+                headers[known] = value
+        for name, known in _LIST_HEADERS.items():
+            value = environ.get(name)
+            if value:
+                headers[known] = value[:_MOST_HEADER]
+        return headers
+
+    def _read_address(self, environ: Mapping[str, Any]) -> str:
+        peer = str(environ.get("REMOTE_ADDR") or "")
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
+        if not forwarded or not self._proxies:
+            return peer
+        for hop in [*reversed([part.strip() for part in forwarded.split(",")])]:
+            if not self._is_proxy(peer):
+                break
+            try:
+                peer = str(ip_address(hop))
+            except ValueError:
+                raise Unreadable(400, "x-forwarded-for") from None
+        return peer
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            at = ip_address(address)
+        except ValueError:
+            return False
+        return any(at in network for network in self._proxies)
+
+
+def read_pairs(raw: bytes) -> Pairs:
+    """Return the pairs of a query string or form body, each decoded once, strictly as UTF-8 without control characters.
+
+    Raises:
+        Unreadable: it cannot be.
+    """
+    if not raw:
+        return ()
+    parts = raw.split(b"&")
+    if len(parts) > _MOST_PAIRS:
+        raise Unreadable(400, "too many parameters")
+    return tuple(_decode_pair(part) for part in parts if part)
+
+
+def _decode_pair(part: bytes) -> tuple[str, str]:
+    if _BAD_ESCAPE.search(part):
+        raise Unreadable(400, "escape")
+    name, _, value = part.replace(b"+", b" ").partition(b"=")
+    try:
+        read = unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
+    except UnicodeDecodeError:
+        raise Unreadable(400, "charset") from None
+    if "\0" in read[0] or "\0" in read[1]:
+        raise Unreadable(400, "control character")
+    return read
+
+
+def _read_body(environ: Mapping[str, Any]) -> bytes:
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        if not length.isdigit() or int(length) > MOST_BODY:
+            raise Unreadable(413, "body")
+        body = environ["wsgi.input"].read(int(length))
+        if len(body) != int(length):
+            raise Unreadable(400, "body cut short")
+        return bytes(body)
+    body = environ["wsgi.input"].read(MOST_BODY + 1)
+    if len(body) > MOST_BODY:
+        raise Unreadable(413, "body")
+    return bytes(body)
+
+
+def _read_cookies(header: str) -> dict[str, str]:
+    """Return the cookies; a name that comes twice was put there by somebody else, and is ignored altogether."""
+    if not header:
+        return {}
+    cookies: dict[str, str] = {}
+    twice: set[str] = set()
+    for part in header[:_MOST_LINE].split(";"):
+        name, equals, value = part.strip().partition("=")
+        if not equals or not _COOKIE_NAME.fullmatch(name):
+            continue
+        if name in cookies:
+            twice.add(name)
+        cookies[name] = value
+    return {name: value for name, value in cookies.items() if name not in twice}
+
+
+def new_reference() -> str:
+    """Return a fresh request id, short enough to be read over the telephone: ten characters, 50 bits."""
+    number = int.from_bytes(random_bytes(7), "big")
+    return "".join(_REFERENCE_LETTERS[number >> shift & 31] for shift in range(0, 50, 5))
+
+
+_ALWAYS: Final = (("X-Content-Type-Options", "nosniff"),)
+
+_STATUS: Final = {
+    200: "200 OK",
+    204: "204 No Content",
+    303: "303 See Other",
+    304: "304 Not Modified",
+    400: "400 Bad Request",
+    401: "401 Unauthorized",
+    403: "403 Forbidden",
+    404: "404 Not Found",
+    405: "405 Method Not Allowed",
+    413: "413 Content Too Large",
+    414: "414 URI Too Long",
+    415: "415 Unsupported Media Type",
+    421: "421 Misdirected Request",
+    429: "429 Too Many Requests",
+    431: "431 Request Header Fields Too Large",
+    500: "500 Internal Server Error",
+    503: "503 Service Unavailable",
+}

@@ -1,0 +1,264 @@
+"""Where the browser goes next. Every page returns to `proceed`; none calls another (law 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, assert_never
+
+from idp.audit.model import Origin
+from idp.authenticators.model import OTP, RECOVERY_CODE
+from idp.grants.model import Authorization
+from idp.grants.service import encode_claims
+from idp.interactions.model import (
+    AddFactor,
+    AskConsent,
+    Asked,
+    Enrol,
+    ExplainLevel,
+    Issue,
+    LogIn,
+    Possible,
+    Proved,
+    Refuse,
+    SelectAccount,
+    Step,
+    needs_more_factors,
+    next_step,
+)
+from idp.kernel.digests import new_bearer
+from idp.oidc.errors import DESCRIPTIONS, AnswerWithError
+from idp.oidc.hints import read_hint
+from idp.oidc.request import AuthorizationRequest, read_authorization_request
+from idp.oidc.respond import answer
+from idp.throttle.model import VolumeKind
+from idp.web.protocol.answers import see_other, to_client
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from idp.grants.model import Standing
+    from idp.interactions.service import Interaction
+    from idp.rooms import Rooms
+    from idp.web.cookies import Cookies
+    from idp.web.door import Answer, PageAnswer, Request
+
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What comes next, and what it was decided from."""
+
+    step: Step
+    asked: Asked
+    standing: Standing | None
+
+
+class Flow:
+    """Leads a browser through one authorization request."""
+
+    def __init__(self, rooms: Rooms, cookies: Cookies) -> None:
+        self.rooms = rooms
+        self.cookies = cookies
+
+    # beginning -------------------------------------------------------------------------------------------------------------------------
+
+    def begin(self, request: Request, asked: AuthorizationRequest) -> Answer | PageAnswer:
+        """Answer a request at once if nothing has to be asked; else keep it, and lead to the first page."""
+        begun_at = self.rooms.clock.now()
+        for _ in range(_TRIES):
+            decision = self.decide(asked, begun_at, request, None)
+            if isinstance(decision.step, Issue):
+                issued = self._issue(request, asked, decision.step, decision.standing)
+                if issued is not None:
+                    return issued
+            elif isinstance(decision.step, Refuse):
+                return self.refuse(asked, decision.step.error)
+            else:
+                break
+        else:
+            return self.refuse(asked, "temporarily_unavailable")
+        self.rooms.volumes.reserve(VolumeKind.AUTHORIZE, request.address)
+        browser, headers = self.browser_of(request)
+        it = self.rooms.interactions.begin(asked.client.client_id, asked.parameters, browser, begun_at)
+        return see_other(page_for(decision.step, it), *headers)
+
+    def keep(self, asked: AuthorizationRequest) -> Answer:
+        """Keep a request that came by a cross-site POST, which carries no cookie; a GET then finds the browser (design §4)."""
+        it = self.rooms.interactions.begin(asked.client.client_id, asked.parameters, "")
+        return see_other(f"/i/{it.id}")
+
+    def browser_of(self, request: Request) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """Return the value of the browser's cookie, and the header that sets it if it is new."""
+        known = self.cookies.find(request.cookies, self.cookies.browser)
+        if known is not None:
+            return known, ()
+        fresh = new_bearer("mob_")
+        return fresh, (self.cookies.set(self.cookies.browser, fresh),)
+
+    # going on ----------------------------------------------------------------------------------------------------------------------------
+
+    def asked_in(self, it: Interaction) -> AuthorizationRequest:
+        """Return the request that an interaction keeps, read again: what changed at the client since then counts.
+
+        Raises:
+            AnswerWithError: it would not be accepted any more.
+        """
+        client = self.rooms.clients.find(it.client_id)
+        redirect_uri = it.parameters["redirect_uri"]
+        if client is None or client.is_disabled or not client.is_redirect_uri(redirect_uri):
+            raise ClientGone
+        return read_authorization_request(client, redirect_uri, it.parameters)
+
+    def proceed(self, request: Request, it: Interaction, *headers: tuple[str, str]) -> Answer | PageAnswer:
+        """Send the browser where it must go next."""
+        asked = self.asked_in(it)
+        for _ in range(_TRIES):
+            decision = self.decide(asked, it.begun_at, request, it)
+            match decision.step:
+                case LogIn() | SelectAccount() | AddFactor() | Enrol() | AskConsent() | ExplainLevel():
+                    return see_other(page_for(decision.step, it), *headers)
+                case Refuse(error):
+                    self.rooms.interactions.end(it)
+                    return self.refuse(asked, error, *headers)
+                case Issue():
+                    issued = self._issue(request, asked, decision.step, decision.standing, *headers)
+                    if issued is not None:
+                        self.rooms.interactions.end(it)
+                        return issued
+                case _:
+                    assert_never(decision.step)
+        return self.refuse(asked, "temporarily_unavailable", *headers)
+
+    def decide(self, asked: AuthorizationRequest, begun_at: datetime, request: Request, it: Interaction | None) -> Decision:
+        """Return what comes next for this browser, and from what that was decided."""
+        hinted = None
+        if asked.id_token_hint is not None:
+            hint = read_hint(
+                asked.id_token_hint,
+                self.rooms.keys,
+                issuer=self.rooms.issuer,
+                client_id=asked.client.client_id,
+                now=self.rooms.clock.now(),
+            )
+            if hint is None:
+                return Decision(Refuse("invalid_request"), asked.asked(begun_at, None), None)
+            hinted = hint.sub
+        wanted = asked.asked(begun_at, hinted)
+        if it is not None and it.anew_at is not None:
+            wanted = replace(wanted, prompts=wanted.prompts | {"login"}, begun_at=it.anew_at)
+        standing = self.standing(asked, request)
+        proved = _proved(standing, it)
+        possible = Possible()
+        if standing is not None and needs_more_factors(wanted, proved):
+            possible = self.possible(standing)
+        return Decision(next_step(wanted, proved, possible), wanted, standing)
+
+    def standing(self, asked: AuthorizationRequest, request: Request) -> Standing | None:
+        """Return what stands between this browser's session and the client, its level computed anew where it has to be."""
+        cookie = self.cookies.find(request.cookies, self.cookies.session)
+        if cookie is None:
+            return None
+        version = self.rooms.levels.policy_version
+        standing = self.rooms.grants.standing(cookie, asked.client.id, asked.client.sector, version)
+        if standing is not None and standing.ial is None:
+            standing = replace(standing, ial=self.rooms.levels.current(standing.holder_id).ial)
+        return standing
+
+    def possible(self, standing: Standing) -> Possible:
+        """Return what this person could still prove, and what they could set up so that it counts now.
+
+        A second factor that is set up during a sign-in counts only for who has none: whoever has one proves that first (law 3).
+        """
+        methods = self.rooms.authenticators.possible(standing.account_id)
+        has_second = not methods.isdisjoint({OTP, RECOVERY_CODE})
+        return Possible(methods, frozenset() if has_second else frozenset({OTP}))
+
+    # answering ---------------------------------------------------------------------------------------------------------------------------
+
+    def _issue(
+        self,
+        request: Request,
+        asked: AuthorizationRequest,
+        step: Issue,
+        standing: Standing | None,
+        *headers: tuple[str, str],
+    ) -> Answer | PageAnswer | None:
+        if standing is None or standing.consent is None:
+            return None
+        now = self.rooms.clock.now()
+        authorization = Authorization(
+            standing=standing,
+            consent=standing.consent,
+            client_id=asked.client.id,
+            sector=asked.client.sector,
+            redirect_uri=asked.redirect_uri,
+            challenge=asked.challenge,
+            scopes=asked.scopes,
+            claims=encode_claims(asked.claims.stored()),
+            nonce=asked.nonce,
+            acr=step.acr,
+            ial=step.ial,
+            aal=step.aal,
+            amr=step.amr,
+            auth_time=step.auth_time,
+            policy_version=self.rooms.levels.policy_version,
+            idle_until=now + self.rooms.sessions.policy.idle_for,
+        )
+        code = self.rooms.grants.issue_code(authorization, Origin(request.request_id, request.address))
+        if code is None:
+            return None
+        return to_client(self._answered(asked, {"code": code}), *headers)
+
+    def refuse(self, asked: AuthorizationRequest, error: str, *headers: tuple[str, str]) -> Answer | PageAnswer:
+        """Answer the client with an error that a step gave rise to."""
+        description = DESCRIPTIONS.get(error, "The request was refused.")
+        return to_client(self._answered(asked, {"error": error, "error_description": description}), *headers)
+
+    def _answered(self, asked: AuthorizationRequest, parameters: dict[str, str]):  # noqa: ANN202 - AuthorizationAnswer
+        return answer(asked.redirect_uri, asked.response_mode, issuer=self.rooms.issuer, state=asked.state, parameters=parameters)
+
+
+class ClientGone(AnswerWithError):
+    """The client of an interaction was disabled, or its redirect URI taken away: nothing may be sent there any more."""
+
+    def __init__(self) -> None:
+        super().__init__("unauthorized_client", "The client is not registered here, or not any more.")
+
+
+def page_for(step: Step, it: Interaction) -> str:
+    """Return the page of a step that asks the person something."""
+    match step:
+        case LogIn():
+            page = "sign-in"
+        case SelectAccount():
+            page = "account"
+        case AddFactor(methods):
+            page = "totp" if OTP in methods else "recovery-code"
+        case Enrol():
+            page = "enrol"
+        case AskConsent():
+            page = "consent"
+        case ExplainLevel():
+            page = "level"
+        case Refuse() | Issue():
+            page = ""
+        case _:
+            assert_never(step)
+    return f"/i/{it.id}/{page}".rstrip("/")
+
+
+def _proved(standing: Standing | None, it: Interaction | None) -> Proved:
+    if standing is None:
+        return Proved()
+    consent = standing.consent
+    return Proved(
+        signed_in=True,
+        proofs=standing.proofs,
+        ial=standing.ial or 0,
+        sub=standing.sub,
+        scopes=consent.scopes if consent else frozenset(),
+        claims=consent.claims if consent else frozenset(),
+        selected=it is not None and (it.select_any or it.selected == str(standing.account_id)),
+        consented=it is not None and it.consented and consent is not None,
+    )

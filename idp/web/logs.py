@@ -1,0 +1,115 @@
+"""Structured logs: one JSON object a line, a request id in each, and neither a person nor a secret in any (ASVS 16.2).
+
+Requests are logged by a thread of their own from a bounded queue: a log that cannot be written delays nobody, and what was dropped
+is counted. What happened, for the record, is the audit's business and is written in the database with the step itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from idp.kernel.clock import Clock
+    from idp.web.door import Request
+
+_MOST_WAITING: Final = 10_000
+_MOST_TEXT: Final = 1024
+_QUIET: Final = frozenset({"/health/live", "/health/ready"})
+
+
+def configure_logs(level: str) -> None:
+    """Have every logger of the process write JSON lines to standard error."""
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s", force=True)
+    for noisy in ("httpx", "httpcore", "alembic", "procrastinate"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            _only_our_trace,
+            _bounded,
+            structlog.processors.JSONRenderer(ensure_ascii=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _only_our_trace(_logger: Any, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put where an exception came from into the line, not its words: they may quote what a person typed."""
+    error = entry.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        entry["error"] = f"{type(error).__module__}.{type(error).__qualname__}"
+        trace, frames = error.__traceback__, []
+        while trace is not None:
+            frames.append(f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}")
+            trace = trace.tb_next
+        entry["trace"] = frames[-12:]
+    return entry
+
+
+def _bounded(_logger: Any, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: value[:_MOST_TEXT] if isinstance(value, str) else value for name, value in entry.items()}
+
+
+class RequestLog:
+    """Writes a line for each answered request."""
+
+    def __init__(self, clock: Clock, out: TextIO | None = None) -> None:
+        self._clock = clock
+        self._out = out or sys.stderr
+        self._waiting: queue.Queue[tuple[float, str, str, str, int]] = queue.Queue(_MOST_WAITING)
+        self._dropped = 0
+        threading.Thread(target=self._run, name="request-log", daemon=True).start()
+
+    def __call__(self, request: Request, status: int) -> None:
+        """Have the request logged: method, path without what opens anything, status; never query, form, cookie or address."""
+        if request.path in _QUIET:
+            return
+        try:
+            self._waiting.put_nowait((self._clock.now().timestamp(), request.request_id, request.method, request.path, status))
+        except queue.Full:
+            self._dropped += 1
+
+    def _run(self) -> None:
+        while True:
+            lines = [self._line(*self._waiting.get())]
+            while len(lines) < 200 and not self._waiting.empty():  # noqa: PLR2004 - a batch
+                lines.append(self._line(*self._waiting.get()))
+            try:
+                self._out.write("".join(lines))
+                self._out.flush()
+            except OSError:
+                self._dropped += len(lines)
+
+    def _line(self, at: float, request_id: str, method: str, path: str, status: int) -> str:
+        entry: dict[str, Any] = {
+            "at": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),
+            "event": "request",
+            "request": request_id,
+            "method": method,
+            "path": shown_path(path),
+            "status": status,
+        }
+        if self._dropped:
+            entry["dropped"], self._dropped = self._dropped, 0
+        return json.dumps(entry) + "\n"
+
+
+def shown_path(path: str) -> str:
+    """Return a path as logs may hold it: without the part that opens an interaction, an activation or a sign-out page."""
+    parts = path[:200].split("/")
+    if len(parts) > 2 and parts[1] in {"i", "activate", "signed-out"}:  # noqa: PLR2004 - "", "i", the secret part
+        parts[2] = "-"
+    return "/".join(parts)

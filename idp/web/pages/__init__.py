@@ -1,0 +1,1 @@
+"""The pages people see: forms, templates, words and how they are rendered."""

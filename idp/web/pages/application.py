@@ -1,0 +1,105 @@
+"""The Flask application of the pages. It reads nothing itself: arguments, form and cookies come from the door's request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, Response
+from flask import request as flask_request
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.exceptions import HTTPException
+
+from idp.web.door import Answer, PageAnswer
+from idp.web.door import Request as ReadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from idp.web.pages.desk import Desk
+
+
+class PageRequest(Request):
+    """A request whose every part was read by the door."""
+
+    @property
+    def read(self) -> ReadRequest:
+        """The door's value."""
+        value: ReadRequest = self.environ["idp.request"]
+        return value
+
+    @property
+    def args(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]  # Flask parses where we have read
+        """The query's pairs."""
+        return ImmutableMultiDict(self.read.query)
+
+    @property
+    def form(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]  # Flask parses where we have read
+        """The form's pairs."""
+        return ImmutableMultiDict(self.read.form)
+
+    @property
+    def cookies(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]  # Flask parses where we have read
+        """The cookies."""
+        return ImmutableMultiDict(dict(self.read.cookies))
+
+
+class PageApplication(Flask):
+    """Flask, where a view returns an `Answer` or a `PageAnswer`."""
+
+    request_class = PageRequest
+    present: Callable[[PageAnswer, ReadRequest], Answer]
+
+    def make_response(self, rv: Any) -> Response:
+        """Return what a view answered as Flask's response."""
+        if isinstance(rv, PageAnswer):
+            rv = self.present(rv, read())
+        if isinstance(rv, Answer):
+            response = Response(rv.body, status=rv.status)
+            del response.headers["Content-Type"]
+            for name, value in rv.headers:
+                response.headers.add(name, value)
+            return response
+        return super().make_response(rv)
+
+
+_SENT_BY_PORTALS = frozenset({"/logout"})
+"""Where a portal may send a form (RP-Initiated Logout §2): nothing is changed there."""
+
+
+def read() -> ReadRequest:
+    """Return the request as the door read it."""
+    value: ReadRequest = flask_request.environ["idp.request"]
+    return value
+
+
+def create_pages(desk: Desk, present: Callable[[PageAnswer, ReadRequest], Answer]) -> PageApplication:
+    """Return the application with every page; `desk` is what views work with."""
+    from idp.web.pages import views  # noqa: PLC0415 - views import `read` from here
+
+    pages = PageApplication("idp.web.pages", static_folder=None, template_folder=None)
+    pages.config["PROPAGATE_EXCEPTIONS"] = False
+    pages.present = present
+    pages.before_request(lambda: _refuse_foreign_forms(desk))
+    pages.register_error_handler(HTTPException, lambda error: desk.http_error(read(), error.code or 500))
+    pages.register_error_handler(Exception, lambda error: desk.error(read(), error))
+    views.register(pages, desk)
+    return pages
+
+
+def _refuse_foreign_forms(desk: Desk) -> PageAnswer | None:
+    """Refuse a form that another site sent (ASVS 3.5.1), beside the proof in the form itself.
+
+    A browser that tells Sec-Fetch-Site is believed. One that does not may send Origin: then it has to be ours; `null` is what our
+    own pages send under `no-referrer`, and leaves the decision to the form's proof.
+    """
+    request = read()
+    if request.method != "POST" or request.path in _SENT_BY_PORTALS:
+        return None
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin", "null")
+    if site is not None:
+        is_ours = site == "same-origin"
+    else:
+        parts = urlsplit(desk.issuer)
+        is_ours = origin in {"null", f"{parts.scheme}://{parts.netloc}"}
+    return None if is_ours else desk.page_error(request, "forged", status=403)

@@ -1,0 +1,198 @@
+"""What the views work with: the rooms, the flow, forms bound to the browser, who asks, and errors as pages."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import structlog
+from werkzeug.datastructures import MultiDict
+
+from idp.audit.model import Origin
+from idp.enrolment.model import ActivationCodeRefused
+from idp.interactions.service import InteractionGone
+from idp.interactions.signing_in import Where
+from idp.kernel.refusals import Unavailable
+from idp.oidc.errors import AnswerWithError, NotRedirectable, ProtocolError
+from idp.sessions.model import LiveSession
+from idp.throttle.model import TooManyGuesses, TooMuchVolume
+from idp.web.door import Answer, PageAnswer, Unreadable
+from idp.web.logs import shown_path
+from idp.web.pages.forms import CsrfContext, Form
+from idp.web.pages.values import TO_FIRST_PAGE, Asker, Link, ToldPortal
+from idp.web.protocol.answers import json_answer, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from idp.clients.model import Client
+    from idp.interactions.service import Interaction
+    from idp.oidc.request import AuthorizationRequest
+    from idp.web.cookies import Cookies
+    from idp.web.door import Request
+    from idp.web.flow import Flow
+    from idp.web.pages.assets import Assets
+    from idp.web.pages.rendering import Locale
+
+log = structlog.get_logger("idp.web")
+
+F = TypeVar("F", bound=Form)
+
+_PROGRAMS: Final = frozenset(
+    {"/token", "/userinfo", "/introspect", "/revoke", "/jwks", "/.well-known/openid-configuration", "/health/live", "/health/ready"}
+)
+"""Paths that programs call: their errors are JSON, everybody else's are pages."""
+
+_KIND_OF_STATUS: Final = {403: "not_allowed", 404: "not_found", 413: "too_large", 414: "too_large", 431: "too_large"}
+_NOT_FOUND: Final = 404
+_SERVER_ERROR: Final = 500
+
+
+class Desk:
+    """One for each process."""
+
+    def __init__(
+        self, flow: Flow, cookies: Cookies, assets: Assets, locale: Callable[[Request, str | None], tuple[Locale, bool]]
+    ) -> None:
+        """`locale` tells the reader's language, and whether it was chosen just now."""
+        self.assets = assets
+        self.flow = flow
+        self.locale = locale
+        self.rooms = flow.rooms
+        self.cookies = cookies
+        self.issuer = flow.rooms.issuer
+
+    # the browser and its forms -----------------------------------------------------------------------------------------------------------
+
+    def form(self, form_class: type[F], request: Request, **given: Any) -> F:
+        """Return a form bound to this browser: filled from a POST, empty otherwise."""
+        browser = self.cookies.find(request.cookies, self.cookies.browser) or ""
+        key = self.rooms.keys.sealer.index("csrf", "forms")
+        filled = MultiDict(request.form) if request.method == "POST" else None
+        return form_class(filled, meta={"csrf_context": CsrfContext(key, browser)}, **given)
+
+    def form_for(self, form_class: type[F], request: Request, browser: str, **given: Any) -> F:
+        """Return an empty form for a browser whose cookie this very answer sets."""
+        key = self.rooms.keys.sealer.index("csrf", "forms")
+        return form_class(None, meta={"csrf_context": CsrfContext(key, browser)}, **given)
+
+    def interaction(self, request: Request, interaction_id: str) -> Interaction:
+        """Return the interaction that a page belongs to.
+
+        Raises:
+            InteractionGone: it is over, or another browser's.
+        """
+        return self.rooms.interactions.find(interaction_id, self.cookies.find(request.cookies, self.cookies.browser))
+
+    def session(self, request: Request) -> LiveSession | None:
+        """Return the live session of this browser, if there is one."""
+        cookie = self.cookies.find(request.cookies, self.cookies.session)
+        return self.rooms.sessions.find(cookie) if cookie else None
+
+    def where(self, request: Request, client: Client | None) -> Where:
+        """Return where a proof is given."""
+        return Where(
+            origin=self.origin(request),
+            client_id=client.id if client else None,
+            user_agent=request.headers.get("user-agent", ""),
+            device=self.cookies.find(request.cookies, self.cookies.device),
+        )
+
+    @staticmethod
+    def origin(request: Request) -> Origin:
+        """Return where a step is asked for, for the record."""
+        return Origin(request.request_id, request.address)
+
+    # who asks --------------------------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def asker(client: Client, wants: str = "sign_in") -> Callable[[str], Asker]:
+        """Return who asks, in whatever language the page turns out to be in."""
+        return lambda locale: Asker(client.name(locale), client.origin, wants)  # type: ignore[arg-type]  # one of its four words
+
+    def page(
+        self, template: str, asked: AuthorizationRequest, *, wants: str = "sign_in", status: int = 200, **values: Any
+    ) -> PageAnswer:
+        """Return a page of an interaction: it says who asks, and its form may lead back to the portal."""
+        given = {"asker": self.asker(asked.client, wants), "ui_locales": " ".join(asked.ui_locales)}
+        return PageAnswer(template, status, given | values, form_targets=(origin_of_uri(asked.redirect_uri),))
+
+    @staticmethod
+    def with_headers(page: PageAnswer, *headers: tuple[str, str]) -> PageAnswer:
+        """Return the page with more headers."""
+        return replace(page, headers=(*page.headers, *headers))
+
+    def told(self, client: Client, state: str) -> ToldPortal:
+        """Return a portal as the sign-out pages show it."""
+        return ToldPortal(client.name(), client.origin, state)  # type: ignore[arg-type]  # one of its three words
+
+    # errors ------------------------------------------------------------------------------------------------------------------------------
+
+    def page_error(
+        self, request: Request, kind: str, *, status: int = 400, technical: str | None = None, onward: Link | None = None
+    ) -> PageAnswer:
+        """Return an error as a page: what happened, what to do, and the reference code."""
+        values = {"kind": kind, "onward": onward, "reference": request.request_id, "technical": technical}
+        return PageAnswer("error.html", status, values)
+
+    def http_error(self, request: Request, status: int) -> Answer | PageAnswer:
+        """Return an error of routing or reading."""
+        if request.path in _PROGRAMS:
+            return json_answer(status, {"error": "invalid_request", "error_description": "The request could not be read."})
+        onward = Link(TO_FIRST_PAGE, "/") if status == _NOT_FOUND else None
+        return self.page_error(request, _KIND_OF_STATUS.get(status, "request_unreadable"), status=status, onward=onward)
+
+    def error(self, request: Request, error: BaseException) -> Answer | PageAnswer:
+        """Return the answer to whatever a step refused with; what nobody expected is logged, and says nothing to strangers."""
+        match error:
+            case Unreadable():
+                return self.http_error(request, error.status)
+            case InteractionGone():
+                kind = "sign_in_over" if self.cookies.find(request.cookies, self.cookies.browser) else "no_cookie"
+                return self.page_error(request, kind)
+            case ActivationCodeRefused():
+                return self.page_error(request, "code_over")
+            case NotRedirectable() | AnswerWithError():
+                return self.page_error(request, _kind_of(error), technical=f"{error.error}: {error.description}")
+            case ProtocolError():
+                return json_answer(error.status, {"error": error.error, "error_description": error.description})
+            case TooManyGuesses() | TooMuchVolume():
+                return self._too_many(request, error)
+            case Unavailable():
+                log.warning("unavailable", request=request.request_id, path=shown_path(request.path), reason=error.detail)
+                if request.path in _PROGRAMS:
+                    return unavailable(error)
+                values = {"retry_url": _retry_url(request), "reference": request.request_id}
+                return PageAnswer("busy.html", 503, values, headers=(("Retry-After", str(error.retry_after)),))
+            case _:
+                log.error("unexpected", request=request.request_id, path=shown_path(request.path), exc_info=error)
+                if request.path in _PROGRAMS:
+                    return json_answer(_SERVER_ERROR, {"error": "server_error", "error_description": "Something went wrong here."})
+                return self.page_error(request, "unexpected", status=_SERVER_ERROR)
+
+    @staticmethod
+    def _too_many(request: Request, refusal: TooManyGuesses | TooMuchVolume) -> Answer | PageAnswer:
+        seconds = max(1, math.ceil(refusal.retry_after.total_seconds()))
+        after = ("Retry-After", str(seconds))
+        if request.path in _PROGRAMS:
+            return json_answer(429, {"error": "temporarily_unavailable", "error_description": "Too many requests."}, after)
+        values = {"minutes": math.ceil(seconds / 60), "ways": (), "retry_url": _retry_url(request)}
+        return PageAnswer("too_many.html", 429, values, headers=(after,))
+
+
+def origin_of_uri(uri: str) -> str:
+    """Return the origin of an address."""
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"
+
+
+def _kind_of(error: ProtocolError) -> str:
+    if error.error == "unauthorized_client":
+        return "portal_unknown"
+    return "address_unknown" if "redirect_uri is not registered" in error.description else "request_unreadable"
+
+
+def _retry_url(request: Request) -> str:
+    return request.path if request.path.startswith(("/i/", "/activate")) else "/"
+

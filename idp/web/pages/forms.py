@@ -1,0 +1,311 @@
+"""The forms of the pages: which fields they have, how typed text is read, and proof that our own page was sent.
+
+Owns field names, ids, normalisation and form-level messages. Must not know what the values mean to a room: whether a
+password or code is right is judged elsewhere, and comes back through `Form.refuse`.
+
+Messages are English message ids; templates translate them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from wtforms import BooleanField, PasswordField, SelectMultipleField, StringField
+from wtforms import Form as WtForm
+from wtforms.csrf.core import CSRF, CSRFTokenField
+from wtforms.validators import InputRequired, StopValidation
+
+from idp.web.pages.values import N_
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from wtforms import Field
+    from wtforms.form import BaseForm
+
+MAX_PASSWORD_BYTES: Final = 1024
+MIN_PASSWORD_CHARACTERS: Final = 10
+_SPACES: Final = re.compile(r"[\s\u2011\u2013-]+")
+_PERSONAL_NUMBER: Final = re.compile(r"[0-9]{12}")
+_TOTP_CODE: Final = re.compile(r"[0-9]{6}")
+_LONG_CODE: Final = re.compile(r"[0-9A-Za-z]{24}")
+
+FORGED: Final = N_("This page was open for too long, or was opened somewhere else. Please try once more.")
+REPEATED: Final = N_("This was sent twice. Fill it in once.")
+
+# What services refuse, in words for people; given to `Form.refuse`.
+WRONG_SIGN_IN: Final = N_("The number or the password is not right.")
+WRONG_TOTP: Final = N_("This code is not right, or its time is over. Wait for the next one and type that.")
+USED_TOTP: Final = N_("This code was used already. Wait for the next one and type that.")
+WRONG_RECOVERY_CODE: Final = N_("This code is not right, or was used already. Try another one.")
+WRONG_ACTIVATION: Final = N_("The number or the code is not right, or the code is over.")
+PASSWORD_KNOWN: Final = N_("This password is among those that are guessed first. Choose another one.")
+
+
+@dataclass(frozen=True, slots=True)
+class CsrfContext:
+    """What a form's proof is bound to: a key of this installation and the value of the browser's own cookie."""
+
+    key: bytes
+    browser: str
+
+
+class BrowserCsrf(CSRF):
+    """A form's proof: HMAC-SHA256 over browser and purpose. Nothing is stored; another browser's proof fails.
+
+    OWASP ASVS 5.0, 3.5.1. A form without a context, or a browser without a cookie, is always refused.
+    """
+
+    _context: CsrfContext | None
+    _purpose: str
+
+    def setup_form(self, form: BaseForm) -> list[tuple[str, Any]]:
+        """Remember what the proof is bound to; adds the hidden field."""
+        self._context = form.meta.csrf_context
+        self._purpose = form.purpose  # type: ignore[attr-defined]  # only our forms name this class
+        return list(super().setup_form(form))
+
+    def generate_csrf_token(self, csrf_token_field: CSRFTokenField) -> str:  # noqa: ARG002
+        """Return the proof for this browser and purpose; empty when there is nothing to bind it to."""
+        if self._context is None or not self._context.key or not self._context.browser:
+            return ""
+        text = f"{self._purpose}\0{self._context.browser}".encode("utf-8", "backslashreplace")
+        mac = hmac.new(self._context.key, text, hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+    def validate_csrf_token(self, form: BaseForm, field: CSRFTokenField) -> None:  # noqa: ARG002
+        """Compare in constant time. Raises StopValidation when the proof is absent or another's."""
+        sent = (field.data or "").encode("utf-8", "backslashreplace")
+        if not field.current_token or not hmac.compare_digest(field.current_token.encode(), sent):
+            raise StopValidation(FORGED)
+
+
+class Form(WtForm):
+    """Every form of ours: bound to a browser and a purpose, each single field accepted once only.
+
+    `SignInForm(formdata, meta={"csrf_context": CsrfContext(key, browser)})`
+    """
+
+    class Meta:
+        """Our own proof; messages stay English message ids until a template translates them."""
+
+        csrf = True
+        csrf_class = BrowserCsrf
+        csrf_field_name = "csrf_token"
+        csrf_context: CsrfContext | None = None
+        locales = ()
+        cache_translations = False
+
+        def get_translations(self, form: BaseForm) -> None:  # noqa: ARG002
+            """WTForms translates nothing: its own messages are never used."""
+            return
+
+    purpose: ClassVar[str] = ""
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Return whether everything is as it has to be; a field sent twice is not."""
+        valid = super().validate(extra_validators)
+        repeated = [field for field in self if not isinstance(field, SelectMultipleField) and len(field.raw_data or ()) > 1]
+        for field in repeated:
+            field.errors = [REPEATED]
+        return valid and not repeated
+
+    @property
+    def proof(self) -> str:
+        """What the hidden field of this form carries: proof that a page of ours, in this browser, was sent."""
+        return str(getattr(self["csrf_token"], "current_token", ""))
+
+    @property
+    def is_forged(self) -> bool:
+        """Whether the proof that our page was sent is missing or another browser's: show the page anew, with 403."""
+        return bool(self["csrf_token"].errors)
+
+    def refuse(self, field: str, message: str) -> None:
+        """Put a service's refusal (a message id) at a field, as if the form itself had refused. KeyError: no field."""
+        self[field].errors = [*self[field].errors, message]
+
+
+def strip_spaces(text: str | None) -> str:
+    """Return the text without spaces and hyphens, as people group long numbers. Nothing else is forgiven.
+
+    Full-width and other digits are not folded into ASCII: what looks alike to a person must not differ to a check.
+    """
+    return _SPACES.sub("", text or "")
+
+
+def _filled(message: str) -> InputRequired:
+    return InputRequired(message)
+
+
+def _matching(pattern: re.Pattern[str], message: str) -> Callable[[BaseForm, Field], None]:
+    def check(form: BaseForm, field: Field) -> None:  # noqa: ARG001
+        if not pattern.fullmatch(field.data):
+            raise StopValidation(message)
+
+    return check
+
+
+def _within_bytes(form: BaseForm, field: Field) -> None:  # noqa: ARG001
+    if len((field.data or "").encode("utf-8", "backslashreplace")) > MAX_PASSWORD_BYTES:
+        raise StopValidation(N_("This password is longer than we can take."))
+
+
+def _long_enough(form: BaseForm, field: Field) -> None:  # noqa: ARG001
+    if len(field.data) < MIN_PASSWORD_CHARACTERS:
+        raise StopValidation(N_("Use 10 characters or more."))
+
+
+class SignInForm(Form):
+    """Personal number and password. The password is taken exactly as typed (NIST SP 800-63B 3.1.1)."""
+
+    purpose = "sign-in"
+    username = StringField(
+        N_("Personal number"),
+        [
+            _filled(N_("Enter your personal number.")),
+            _matching(_PERSONAL_NUMBER, N_("A personal number has 12 digits. Check what you typed.")),
+        ],
+        filters=[strip_spaces],
+    )
+    password = PasswordField(N_("Password"), [_filled(N_("Enter your password.")), _within_bytes])
+
+
+class TotpForm(Form):
+    """The six digits that an authenticator app shows (RFC 6238)."""
+
+    purpose = "totp"
+    code = StringField(
+        N_("6-digit code"),
+        [
+            _filled(N_("Enter the code.")),
+            _matching(_TOTP_CODE, N_("The code has 6 digits. Check what you typed.")),
+        ],
+        filters=[strip_spaces],
+    )
+
+
+class RecoveryCodeForm(Form):
+    """One of the ten recovery codes."""
+
+    purpose = "recovery-code"
+    code = StringField(
+        N_("Recovery code"),
+        [
+            _filled(N_("Enter a recovery code.")),
+            _matching(_LONG_CODE, N_("A recovery code has 24 letters and digits. Check what you typed.")),
+        ],
+        filters=[strip_spaces],
+    )
+
+
+class EnrolTotpForm(Form):
+    """The first code of a new authenticator app: proof that the secret arrived."""
+
+    purpose = "enrol-totp"
+    code = StringField(
+        N_("6-digit code"),
+        [
+            _filled(N_("Enter the code.")),
+            _matching(_TOTP_CODE, N_("The code has 6 digits. Check what you typed.")),
+        ],
+        filters=[strip_spaces],
+    )
+
+
+class KeepCodesForm(Form):
+    """That the recovery codes were put somewhere safe."""
+
+    purpose = "recovery-codes"
+    kept = BooleanField(
+        N_("I have kept these codes in a safe place"),
+        [_filled(N_("Tick the box once you have kept the codes."))],
+    )
+
+
+class _DecisionForm(Form):
+    """A form whose buttons carry the answer in `decision`."""
+
+    answers: ClassVar[frozenset[str]] = frozenset()
+    decision = StringField(validators=[_filled(N_("Choose one of the buttons."))])
+
+    def validate_decision(self, field: Field) -> None:
+        """Raise StopValidation for an answer that no button of this form gives."""
+        if field.data not in self.answers:
+            raise StopValidation(N_("Choose one of the buttons."))
+
+
+class ConsentForm(_DecisionForm):
+    """Allow or refuse, and which optional groups: `offered` are the names that may be ticked."""
+
+    purpose = "consent"
+    answers = frozenset({"allow", "refuse"})
+    optional = SelectMultipleField(validate_choice=True)
+
+    def __init__(self, formdata: Any = None, *, offered: Sequence[str] = (), **kwargs: Any) -> None:
+        """Read the answer; a ticked name that was not offered makes the form invalid."""
+        super().__init__(formdata, **kwargs)
+        self.optional.choices = [(name, name) for name in offered]
+
+
+class SelectAccountForm(_DecisionForm):
+    """Continue as the account that is signed in, or use another one."""
+
+    purpose = "select-account"
+    answers = frozenset({"continue", "another"})
+
+
+class SignOutForm(_DecisionForm):
+    """Sign out everywhere, or stay."""
+
+    purpose = "sign-out"
+    answers = frozenset({"sign-out", "stay"})
+
+
+class ActivationForm(Form):
+    """Personal number and the one-time activation code an officer gave."""
+
+    purpose = "activate"
+    username = StringField(
+        N_("Personal number"),
+        [
+            _filled(N_("Enter your personal number.")),
+            _matching(_PERSONAL_NUMBER, N_("A personal number has 12 digits. Check what you typed.")),
+        ],
+        filters=[strip_spaces],
+    )
+    code = StringField(
+        N_("Activation code"),
+        [
+            _filled(N_("Enter the activation code.")),
+            _matching(_LONG_CODE, N_("An activation code has 24 letters and digits. Check what you typed.")),
+        ],
+        filters=[strip_spaces],
+    )
+
+
+class NewPasswordForm(Form):
+    """A new password, twice, since it can be shown only with JavaScript. No composition rules (SP 800-63B 3.1.1)."""
+
+    purpose = "new-password"
+    password = PasswordField(N_("New password"), [_filled(N_("Choose a password.")), _long_enough, _within_bytes])
+    repeat = PasswordField(N_("The same password once more"), [_filled(N_("Type the password once more.")), _within_bytes])
+
+    def validate_repeat(self, field: Field) -> None:
+        """Raise StopValidation when the two differ."""
+        if field.data != self.password.data:
+            raise StopValidation(N_("The two passwords differ. Type the same one twice."))
+
+
+class ConfirmForm(Form):
+    """A button that changes something and asks for nothing: end a session, withdraw a consent.
+
+    `subject` names what it is about (`session_id`, `consent_id`).
+    """
+
+    purpose = "confirm"
+    subject = StringField()

@@ -1,0 +1,189 @@
+"""Activation: with the code that an officer gave, the person alone sets password and second factor."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from idp.authenticators.model import PasswordRefused, TotpRefused
+from idp.enrolment.model import Activated, ActivationCodeRefused, NewSecondFactor
+from idp.kernel.digests import base64url, digest, new_bearer
+from idp.kernel.sealing import DoesNotOpen
+from idp.throttle.model import VolumeKind
+from idp.web.door import PageAnswer
+from idp.web.pages.application import read
+from idp.web.pages.forms import (
+    PASSWORD_KNOWN,
+    WRONG_ACTIVATION,
+    WRONG_TOTP,
+    ActivationForm,
+    EnrolTotpForm,
+    KeepCodesForm,
+    NewPasswordForm,
+)
+from idp.web.pages.qr import qr_of
+from idp.web.pages.values import N_, TO_FIRST_PAGE, Link
+from idp.web.protocol.answers import see_other
+
+if TYPE_CHECKING:
+    from idp.enrolment.model import Activating
+    from idp.web.door import Answer, Request
+    from idp.web.pages.application import PageApplication
+    from idp.web.pages.desk import Desk
+    from idp.web.pages.forms import Form
+
+_PASSWORD_WORDS: Final = {
+    "authenticators.password_too_short": N_("Use 10 characters or more."),
+    "authenticators.password_too_long": N_("This password is longer than we can take."),
+    "authenticators.password_of_context": N_("This password is made of your own number or name. Choose another one."),
+}
+_KEPT_FOR: Final = timedelta(minutes=30)
+_STEPS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What was settled so far: sealed while it is kept, and opened for this browser only."""
+
+    code: str
+    password: str = ""
+    secret: str = ""
+
+
+class Activations:
+    """The three pages of an activation."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def code(self) -> Answer | PageAnswer:
+        """Ask for personal number and activation code; nothing is used up yet."""
+        request = read()
+        browser, headers = self.desk.flow.browser_of(request)
+        form = self.desk.form(ActivationForm, request) if request.method == "POST" else self.desk.form_for(ActivationForm, request, browser)
+        if request.method == "POST" and form.validate():
+            self.desk.rooms.volumes.reserve(VolumeKind.ACTIVATION, request.address)
+            if self._is_of(form.code.data or "", form.username.data or ""):
+                name = new_bearer("")
+                self._keep(name, browser, Pending(form.code.data or ""))
+                return see_other(f"/activate/{name}/password")
+            form.refuse("code", WRONG_ACTIVATION)
+        page = self._page("activate.html", form, "/activate", 1)
+        return self.desk.with_headers(page, *headers)
+
+    def _is_of(self, code: str, number: str) -> bool:
+        """Whether the code is good and of the account that the number names; which of both failed, nobody is told."""
+        found = self.desk.rooms.accounts.find_by_number(number)
+        try:
+            activating = self.desk.rooms.activation.begin(code)
+        except ActivationCodeRefused:
+            return False
+        return found is not None and found.account_id == activating.account_id
+
+    def password(self, name: str) -> Answer | PageAnswer:
+        """Ask for a new password."""
+        request = read()
+        pending, activating = self._pending(request, name)
+        form = self.desk.form(NewPasswordForm, request)
+        if request.method == "POST" and form.validate():
+            try:
+                self.desk.rooms.activation.require_good_password(activating, form.password.data or "")
+            except PasswordRefused as refusal:
+                form.refuse("password", _PASSWORD_WORDS.get(refusal.code, PASSWORD_KNOWN))
+            else:
+                secret = pending.secret or self.desk.rooms.totp.new_secret()
+                self._keep(name, self._browser(request), replace(pending, password=form.password.data or "", secret=secret))
+                return see_other(f"/activate/{name}/second-factor")
+        person = self.desk.rooms.accounts.person(activating.holder_id)
+        return self._page("activate_password.html", form, request.path, 2, number=person.personal_number)
+
+    def second_factor(self, name: str) -> Answer | PageAnswer:
+        """Have an authenticator application set up; its first code completes the activation."""
+        request = read()
+        pending, activating = self._pending(request, name)
+        if not pending.password:
+            return see_other(f"/activate/{name}/password")
+        form = self.desk.form(EnrolTotpForm, request)
+        if request.method == "POST" and form.validate():
+            try:
+                factor = NewSecondFactor(pending.secret, form.code.data or "")
+                activated = self.desk.rooms.activation.complete(pending.code, pending.password, factor, self.desk.origin(request))
+            except TotpRefused:
+                form.refuse("code", WRONG_TOTP)
+            else:
+                self._forget(name)
+                return self._codes_page(request, activating, activated)
+        return self._page(
+            "enrol_totp.html",
+            form,
+            request.path,
+            3,
+            qr=qr_of(self.desk.rooms.totp.uri(pending.secret, activating.full_name)),
+            secret=pending.secret,
+            later_url=None,
+        )
+
+    def _codes_page(self, request: Request, activating: Activating, activated: Activated) -> PageAnswer:
+        form = self.desk.form_for(KeepCodesForm, request, self._browser(request))
+        return self._page(
+            "recovery_codes.html",
+            form,
+            "/activated",
+            3,
+            codes=activated.recovery_codes,
+            name=activating.full_name,
+            made_at=self.desk.rooms.clock.now().astimezone(UTC),
+        )
+
+    @staticmethod
+    def activated() -> PageAnswer:
+        """Say that the account is ready."""
+        return PageAnswer("done.html", values={"kind": "activated", "onward": Link(TO_FIRST_PAGE, "/")})
+
+    # what is kept between the pages -------------------------------------------------------------------------------------------------------
+
+    def _browser(self, request: Request) -> str:
+        return self.desk.cookies.find(request.cookies, self.desk.cookies.browser) or ""
+
+    def _place(self, name: str, browser: str) -> str:
+        return "activation.pending:" + base64url(digest(name + "/" + browser))
+
+    def _keep(self, name: str, browser: str, pending: Pending) -> None:
+        sealed = self.desk.rooms.keys.sealer.seal(json.dumps(asdict(pending)).encode(), self._place(name, browser))
+        self.desk.rooms.ephemeral.put("activation:" + base64url(digest(name)), sealed, keep_for=_KEPT_FOR)
+
+    def _pending(self, request: Request, name: str) -> tuple[Pending, Activating]:
+        """Return what is settled so far, and whom it would activate.
+
+        Raises:
+            ActivationCodeRefused: it is over, or another browser's, or the code is no longer good.
+        """
+        sealed = self.desk.rooms.ephemeral.find("activation:" + base64url(digest(name)))
+        if sealed is None:
+            raise ActivationCodeRefused
+        try:
+            opened = self.desk.rooms.keys.sealer.open(sealed, self._place(name, self._browser(request)))
+        except DoesNotOpen:
+            raise ActivationCodeRefused from None
+        pending = Pending(**json.loads(opened))
+        return pending, self.desk.rooms.activation.begin(pending.code)
+
+    def _forget(self, name: str) -> None:
+        self.desk.rooms.ephemeral.forget("activation:" + base64url(digest(name)))
+
+    @staticmethod
+    def _page(template: str, form: Form, action: str, step: int, **values: Any) -> PageAnswer:
+        status = 403 if form.errors and form.is_forged else 200
+        return PageAnswer(template, status, {"form": form, "action": action, "step": step, "steps": _STEPS, **values})
+
+
+def register(pages: PageApplication, desk: Desk) -> None:
+    """Give the pages their addresses."""
+    activations = Activations(desk)
+    both = ["GET", "POST"]
+    pages.add_url_rule("/activate", "activate", activations.code, methods=both)
+    pages.add_url_rule("/activate/<name>/password", "activate_password", activations.password, methods=both)
+    pages.add_url_rule("/activate/<name>/second-factor", "activate_second_factor", activations.second_factor, methods=both)
+    pages.add_url_rule("/activated", "activated", activations.activated, methods=both)

@@ -1,0 +1,166 @@
+"""What is shared with a portal, as which account, and what to do when a level is missing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final
+
+from idp.grants.model import OFFLINE
+from idp.interactions.model import AskConsent, ExplainLevel, SelectAccount, aal_of
+from idp.oidc.claims import CLAIMS_OF_SCOPE, Attributes
+from idp.web.pages.forms import ConfirmForm, ConsentForm, SelectAccountForm
+from idp.web.pages.values import N_, SCOPE_REASONS, Fact, Link, Purpose
+from idp.web.pages.views.sign_in import Here, elsewhere, here
+
+if TYPE_CHECKING:
+    from idp.web.door import Answer, PageAnswer
+    from idp.web.pages.application import PageApplication
+    from idp.web.pages.desk import Desk
+    from idp.web.pages.forms import Form
+
+_NUMBERS: Final = frozenset({"personal_number", "phone_number"})
+_NOT_SHOWN: Final = frozenset({"locale", "zoneinfo", "updated_at", "email_verified", "phone_number_verified"})
+"""Shared beside what is shown, and of no interest of its own."""
+
+_WORDS: Final = {
+    ("gender", "male"): N_("Male"),
+    ("gender", "female"): N_("Female"),
+    ("person_type", "citizen"): N_("Citizen"),
+    ("person_type", "foreigner"): N_("Foreigner"),
+    ("person_type", "identity_certificate"): N_("Holder of an identity certificate"),
+}
+
+
+class Sharing:
+    """The pages on which the person decides."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def consent(self, interaction_id: str) -> Answer | PageAnswer:
+        """Ask whether to share, showing the actual values; a refusal is told to the portal as `access_denied`."""
+        at = here(self.desk, interaction_id)
+        if not isinstance(at.step, AskConsent) or at.standing is None:
+            return elsewhere(at)
+        form = self.desk.form(ConsentForm, at.request)
+        if at.request.method == "POST" and form.validate():
+            if form.decision.data == "refuse":
+                self.desk.rooms.interactions.end(at.it)
+                return self.desk.flow.refuse(at.asked, "access_denied")
+            standing = at.standing
+            self.desk.rooms.accounts.subject(standing.holder_id, at.asked.client.sector)
+            self.desk.rooms.grants.give_consent(
+                standing.account_id,
+                standing.holder_id,
+                at.asked.client.id,
+                at.step.scopes,
+                at.step.claims,
+                self.desk.origin(at.request),
+            )
+            it = self.desk.rooms.interactions.settle(at.it, consented=True)
+            return self.desk.flow.proceed(at.request, it)
+        return self._consent_page(at, form, at.step)
+
+    def _consent_page(self, at: Here, form: ConsentForm, step: AskConsent) -> PageAnswer:
+        standing = at.standing
+        assert standing is not None  # noqa: S101 - the caller has looked
+        row = self.desk.rooms.grants.attributes(standing.holder_id)
+        claims = Attributes(row, self.desk.rooms.keys.sealer, self.desk.rooms.zone)
+        purposes = [self._purpose(at, scope, CLAIMS_OF_SCOPE[scope], claims) for scope in CLAIMS_OF_SCOPE if scope in step.scopes]
+        if step.claims:
+            purposes.append(self._purpose(at, "", tuple(sorted(step.claims)), claims))
+        return self._page(
+            "consent.html",
+            at,
+            form,
+            "/consent",
+            wants="share",
+            name=row.full_name if row else "",
+            purposes=[purpose for purpose in purposes if purpose.facts],
+            offline=OFFLINE in step.scopes,
+            policy_url=at.asked.client.metadata.get("policy_uri"),
+            terms_url=at.asked.client.metadata.get("tos_uri"),
+        )
+
+    def _purpose(self, at: Here, scope: str, names: tuple[str, ...], claims: Attributes) -> Purpose:
+        locale, _ = self.desk.locale(at.request, " ".join(at.asked.ui_locales))
+        declared = at.asked.client.purposes.get(scope, {})
+        reason = declared.get(locale) or declared.get("vi") or SCOPE_REASONS.get(scope, N_("Asked for by the portal"))
+        known = claims.claims(set(names) - _NOT_SHOWN)
+        facts = [_fact(name, known[name]) for name in names if name in known]
+        if scope == "openid" and at.standing is not None:
+            facts.append(Fact.of_level(at.standing.ial or 0))
+        return Purpose(scope, reason, tuple(facts))
+
+    def account(self, interaction_id: str) -> Answer | PageAnswer:
+        """Ask whether to go on as the account that is signed in (`prompt=select_account`)."""
+        at = here(self.desk, interaction_id)
+        if not isinstance(at.step, SelectAccount) or at.standing is None:
+            return elsewhere(at)
+        form = self.desk.form(SelectAccountForm, at.request)
+        if at.request.method == "POST" and form.validate():
+            chosen = str(at.standing.account_id)
+            changes: dict[str, object] = {"selected": chosen}
+            if form.decision.data == "another":
+                changes = {"anew": self.desk.rooms.clock.now().timestamp(), "select_any": True}
+            it = self.desk.rooms.interactions.settle(at.it, **changes)
+            return self.desk.flow.proceed(at.request, it)
+        person = self.desk.rooms.accounts.person(at.standing.holder_id)
+        return self._page(
+            "select_account.html",
+            at,
+            form,
+            "/account",
+            name=person.full_name,
+            number=person.personal_number[-4:],
+            ial=at.standing.ial or 0,
+        )
+
+    def level(self, interaction_id: str) -> Answer | PageAnswer:
+        """Say which level is missing and how to get it; the way back tells the portal `unmet_authentication_requirements`."""
+        at = here(self.desk, interaction_id)
+        if not isinstance(at.step, ExplainLevel) or at.standing is None:
+            return elsewhere(at)
+        form = self.desk.form(ConfirmForm, at.request)
+        if at.request.method == "POST" and form.validate():
+            self.desk.rooms.interactions.end(at.it)
+            return self.desk.flow.refuse(at.asked, "unmet_authentication_requirements")
+        methods = self.desk.rooms.authenticators.possible(at.standing.account_id)
+        ways = [Link(N_("Where to have your identity checked"), "/help#levels")] if at.step.needed.ial > at.step.held else []
+        return self._page(
+            "level_missing.html",
+            at,
+            form,
+            "/level",
+            needed_ial=at.step.needed.ial,
+            needed_aal=at.step.needed.aal,
+            ial=at.step.held,
+            aal=aal_of(methods),
+            ways=ways,
+        )
+
+    def _page(self, template: str, at: Here, form: Form, path: str, *, wants: str = "sign_in", **values: Any) -> PageAnswer:
+        status = 403 if form.errors and form.is_forged else 200
+        return self.desk.page(template, at.asked, wants=wants, status=status, form=form, action=at.base + path, **values)
+
+
+def _fact(name: str, value: object) -> Fact:
+    if name in _NUMBERS:
+        return Fact.of_number(name, str(value))
+    if isinstance(value, dict):
+        return Fact.of_claim(name, str(value.get("formatted", "")))
+    if name == "birthdate":
+        return Fact.of_claim(name, dt.date.fromisoformat(str(value)))
+    word = _WORDS.get((name, str(value)))
+    if word is not None:
+        return Fact(name, Fact.of_claim(name, "").label, word, "message")
+    return Fact.of_claim(name, str(value))
+
+
+def register(pages: PageApplication, desk: Desk) -> None:
+    """Give the pages their addresses."""
+    sharing = Sharing(desk)
+    both = ["GET", "POST"]
+    pages.add_url_rule("/i/<interaction_id>/consent", "consent", sharing.consent, methods=both)
+    pages.add_url_rule("/i/<interaction_id>/account", "account", sharing.account, methods=both)
+    pages.add_url_rule("/i/<interaction_id>/level", "level", sharing.level, methods=both)

@@ -1,0 +1,245 @@
+"""Signing in: password, second factor, and setting one up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from idp.authenticators.model import OTP, RECOVERY_CODE, TotpRefused
+from idp.interactions.model import AddFactor, Enrol, LogIn, Step
+from idp.throttle.model import VolumeKind
+from idp.web.flow import page_for
+from idp.web.pages.application import read
+from idp.web.pages.forms import (
+    WRONG_RECOVERY_CODE,
+    WRONG_SIGN_IN,
+    WRONG_TOTP,
+    EnrolTotpForm,
+    KeepCodesForm,
+    RecoveryCodeForm,
+    SignInForm,
+    TotpForm,
+)
+from idp.web.pages.qr import qr_of
+from idp.web.protocol.answers import see_other
+
+if TYPE_CHECKING:
+    from idp.grants.model import Standing
+    from idp.interactions.model import Asked
+    from idp.interactions.service import Interaction
+    from idp.oidc.request import AuthorizationRequest
+    from idp.sessions.model import LiveSession
+    from idp.web.door import Answer, PageAnswer, Request
+    from idp.web.pages.application import PageApplication
+    from idp.web.pages.desk import Desk
+    from idp.web.pages.forms import Form
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Where a page stands in its interaction: what the dispatcher says comes next, and from what."""
+
+    request: Request
+    it: Interaction
+    asked: AuthorizationRequest
+    wanted: Asked
+    step: Step
+    standing: Standing | None
+
+    @property
+    def base(self) -> str:
+        """The address below which the interaction's pages live."""
+        return f"/i/{self.it.id}"
+
+    @property
+    def steps(self) -> int:
+        """How many steps of proof this request may take: two where a second factor is wanted."""
+        wanted = max(self.wanted.minimum.aal, *(level.aal for level in self.wanted.classes), 1)
+        return 2 if wanted > 1 else 1
+
+
+def here(desk: Desk, interaction_id: str) -> Here:
+    """Return where the browser stands in an interaction."""
+    request = read()
+    it = desk.interaction(request, interaction_id)
+    asked = desk.flow.asked_in(it)
+    decision = desk.flow.decide(asked, it.begun_at, request, it)
+    return Here(request, it, asked, decision.asked, decision.step, decision.standing)
+
+
+def elsewhere(at: Here) -> Answer:
+    """Lead to the page of the step that comes next: this one is not it."""
+    return see_other(page_for(at.step, at.it))
+
+
+class SigningIn:
+    """The pages on which something is proved."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def begin(self, interaction_id: str) -> Answer | PageAnswer:
+        """Lead into an interaction: the browser is bound to it, and sent where it must go."""
+        request = read()
+        browser, headers = self.desk.flow.browser_of(request)
+        it = self.desk.rooms.interactions.bind(interaction_id, browser)
+        return self.desk.flow.proceed(request, it, *headers)
+
+    # password ---------------------------------------------------------------------------------------------------------------------------
+
+    def password(self, interaction_id: str) -> Answer | PageAnswer:
+        """Ask for personal number and password; a right pair begins or renews the session."""
+        at = here(self.desk, interaction_id)
+        if not isinstance(at.step, LogIn):
+            return elsewhere(at)
+        form = self.desk.form(SignInForm, at.request)
+        if at.request.method == "GET":
+            return self._password_page(at, form)
+        if not form.validate():
+            return self._password_page(at, form)
+        self.desk.rooms.volumes.reserve(VolumeKind.SIGN_IN, at.request.address)
+        where = self.desk.where(at.request, at.asked.client)
+        signed_in = self.desk.rooms.sign_in.with_password(
+            form.username.data or "", form.password.data or "", self.desk.session(at.request), where
+        )
+        if signed_in is None:
+            form.refuse("password", WRONG_SIGN_IN)
+            return self._password_page(at, form)
+        headers = [self.desk.cookies.set_session(signed_in.session.cookie)]
+        if signed_in.device is not None:
+            headers.append(self.desk.cookies.set_device(signed_in.device))
+        return see_other(at.base, *headers)
+
+    def _password_page(self, at: Here, form: SignInForm) -> PageAnswer:
+        if at.request.method == "GET" and not form.username.data:
+            form.username.data = at.asked.login_hint if at.asked.login_hint.isdigit() else ""
+        return self._page("sign_in.html", at, form, "/sign-in", step=1, activate_url="/activate")
+
+    # second factor ------------------------------------------------------------------------------------------------------------------------
+
+    def totp(self, interaction_id: str) -> Answer | PageAnswer:
+        """Ask for the code of the authenticator application."""
+        at = here(self.desk, interaction_id)
+        if not (isinstance(at.step, AddFactor) and OTP in at.step.methods):
+            return elsewhere(at)
+        form = self.desk.form(TotpForm, at.request)
+        if at.request.method == "POST" and form.validate():
+            session = self._session(at)
+            if session is None:
+                return elsewhere(at)
+            signed_in = self.desk.rooms.sign_in.with_otp(form.code.data or "", session, self.desk.where(at.request, at.asked.client))
+            if signed_in is not None:
+                return see_other(at.base, self.desk.cookies.set_session(signed_in.session.cookie))
+            form.refuse("code", WRONG_TOTP)
+        recovery = at.base + "/recovery-code" if RECOVERY_CODE in at.step.methods else None
+        return self._page(
+            "totp.html", at, form, "/totp", recovery_url=recovery, start_over_url=at.base + "/another", wants="step_up"
+        )
+
+    def recovery_code(self, interaction_id: str) -> Answer | PageAnswer:
+        """Ask for a recovery code instead."""
+        at = here(self.desk, interaction_id)
+        if not (isinstance(at.step, AddFactor) and RECOVERY_CODE in at.step.methods):
+            return elsewhere(at)
+        form = self.desk.form(RecoveryCodeForm, at.request)
+        if at.request.method == "POST" and form.validate():
+            session = self._session(at)
+            if session is None:
+                return elsewhere(at)
+            where = self.desk.where(at.request, at.asked.client)
+            signed_in = self.desk.rooms.sign_in.with_recovery_code(form.code.data or "", session, where)
+            if signed_in is not None:
+                return see_other(at.base, self.desk.cookies.set_session(signed_in.session.cookie))
+            form.refuse("code", WRONG_RECOVERY_CODE)
+        return self._page("recovery_code.html", at, form, "/recovery-code", totp_url=at.base + "/totp", wants="step_up")
+
+    def enrol(self, interaction_id: str) -> Answer | PageAnswer:
+        """Have an authenticator application set up, and show the recovery codes that come with it, once."""
+        at = here(self.desk, interaction_id)
+        session = self._session(at)
+        if not (isinstance(at.step, Enrol) and OTP in at.step.methods) or session is None or at.standing is None:
+            return elsewhere(at)
+        form = self.desk.form(EnrolTotpForm, at.request)
+        if at.request.method == "POST" and at.it.enrolling and form.validate():
+            where = self.desk.where(at.request, at.asked.client)
+            try:
+                enrolled = self.desk.rooms.sign_in.enrol_otp(UUID(at.it.enrolling), form.code.data or "", session, where)
+            except TotpRefused:
+                form.refuse("code", WRONG_TOTP)
+            else:
+                return self._codes_page(at, enrolled.recovery_codes, self.desk.cookies.set_session(enrolled.session.cookie))
+        person = self.desk.rooms.accounts.person(at.standing.holder_id)
+        if at.request.method == "POST" and at.it.enrolling:
+            offered = self.desk.rooms.totp.offered(session.account_id, UUID(at.it.enrolling), person.full_name)
+        else:
+            offered = None
+        if offered is None:
+            offered = self.desk.rooms.totp.enrol(session.account_id, person.full_name)
+            self.desk.rooms.interactions.settle(at.it, enrolling=str(offered.id))
+        return self._page(
+            "enrol_totp.html", at, form, "/enrol", qr=qr_of(offered.uri), secret=offered.secret, later_url=None, wants="step_up"
+        )
+
+    def _codes_page(self, at: Here, codes: tuple[str, ...], cookie: tuple[str, str]) -> PageAnswer:
+        standing = at.standing
+        assert standing is not None  # noqa: S101 - the caller enrolled in it
+        person = self.desk.rooms.accounts.person(standing.holder_id)
+        browser = self.desk.cookies.find(at.request.cookies, self.desk.cookies.browser) or ""
+        form = self.desk.form_for(KeepCodesForm, at.request, browser)
+        page = self._page(
+            "recovery_codes.html",
+            at,
+            form,
+            "/recovery-codes",
+            codes=codes,
+            name=person.full_name,
+            made_at=self.desk.rooms.clock.now().astimezone(UTC),
+            wants="step_up",
+        )
+        return self.desk.with_headers(page, cookie)
+
+    def codes_kept(self, interaction_id: str) -> Answer | PageAnswer:
+        """Go on after the recovery codes were shown: they are not shown again, kept or not."""
+        request = read()
+        return self.desk.flow.proceed(request, self.desk.interaction(request, interaction_id))
+
+    def another(self, interaction_id: str) -> Answer | PageAnswer:
+        """Begin the sign-in anew as somebody else: the session of this browser is left as it is until somebody else proves who they are."""
+        request = read()
+        it = self.desk.interaction(request, interaction_id)
+        it = self.desk.rooms.interactions.settle(it, anew=self.desk.rooms.clock.now().timestamp())
+        return self.desk.flow.proceed(request, it)
+
+    def _session(self, at: Here) -> LiveSession | None:
+        return self.desk.session(at.request)
+
+    def _page(self, template: str, at: Here, form: Form, path: str, *, step: int = 2, wants: str = "sign_in", **values: Any) -> PageAnswer:
+        steps = max(at.steps, step)
+        page = self.desk.page(
+            template,
+            at.asked,
+            wants=wants,
+            status=403 if form.errors and form.is_forged else 200,
+            form=form,
+            action=at.base + path,
+            step=step,
+            steps=steps,
+            **values,
+        )
+        browser, headers = self.desk.flow.browser_of(at.request)
+        return self.desk.with_headers(page, *headers) if headers and browser else page
+
+
+def register(pages: PageApplication, desk: Desk) -> None:
+    """Give the pages their addresses."""
+    signing_in = SigningIn(desk)
+    both = ["GET", "POST"]
+    pages.add_url_rule("/i/<interaction_id>", "begin", signing_in.begin, methods=["GET"])
+    pages.add_url_rule("/i/<interaction_id>/sign-in", "sign_in", signing_in.password, methods=both)
+    pages.add_url_rule("/i/<interaction_id>/totp", "totp", signing_in.totp, methods=both)
+    pages.add_url_rule("/i/<interaction_id>/recovery-code", "recovery_code", signing_in.recovery_code, methods=both)
+    pages.add_url_rule("/i/<interaction_id>/enrol", "enrol", signing_in.enrol, methods=both)
+    pages.add_url_rule("/i/<interaction_id>/recovery-codes", "recovery_codes", signing_in.codes_kept, methods=both)
+    pages.add_url_rule("/i/<interaction_id>/another", "another", signing_in.another, methods=both)

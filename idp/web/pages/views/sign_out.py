@@ -1,0 +1,154 @@
+"""Signing out: asked of the person, done once, and told: which portals were reached, and whether they answered."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from idp.kernel.digests import base64url, digest, new_bearer
+from idp.kernel.refusals import Unavailable
+from idp.sessions.model import NoSuchSession
+from idp.web.door import PageAnswer
+from idp.web.pages.application import read
+from idp.web.pages.desk import origin_of_uri
+from idp.web.pages.forms import SignOutForm
+from idp.web.pages.values import TO_PORTAL, Link
+from idp.web.protocol.answers import see_other
+from idp.web.protocol.logout import SignOutRequest, SignOutUnreadable, read_sign_out
+
+if TYPE_CHECKING:
+    from idp.sessions.model import LiveSession, Notice
+    from idp.web.door import Answer, Request
+    from idp.web.pages.application import PageApplication
+    from idp.web.pages.desk import Desk
+
+_KEPT_FOR: Final = timedelta(hours=1)
+_LOOKS: Final = 5
+"""How often the page renews itself while portals are being told."""
+_LOOK_EVERY: Final = 2
+_GO_BACK_AFTER: Final = 5
+"""Seconds after which the page leads back to the portal by itself: time to read which portals were told."""
+
+
+class SigningOut:
+    """The pages of a sign-out."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def ask(self) -> Answer | PageAnswer:
+        """Ask whether to sign out everywhere (RP-Initiated Logout §2). A POST from a portal is asked anew by GET, with its cookies."""
+        request = read()
+        pairs = request.form if request.method == "POST" else request.query
+        try:
+            asked = read_sign_out(pairs, self.desk.rooms)
+        except SignOutUnreadable as refusal:
+            return self.desk.page_error(request, "sign_out_unreadable", technical=str(refusal))
+        if request.method == "POST":
+            return see_other("/logout?" + urlencode(pairs))
+        session = self.desk.session(request)
+        if session is None:
+            return see_other(asked.back_to) if asked.back_to else self._signed_out_page(request, [], asked.back_to, 0, asked)
+        return self._ask_page(request, asked, session)
+
+    def _ask_page(self, request: Request, asked: SignOutRequest, session: LiveSession) -> PageAnswer:
+        browser, headers = self.desk.flow.browser_of(request)
+        form = self.desk.form_for(SignOutForm, request, browser)
+        reached = [self.desk.told(self.desk.rooms.clients.get(row.client_id), "pending") for row in self._reached(session.id)]
+        values: dict[str, Any] = {
+            "form": form,
+            "action": "/logout/confirm" + ("?" + asked.carried if asked.carried else ""),
+            "name": self.desk.rooms.accounts.show(session.account_id).full_name,
+            "portals": reached,
+            "ui_locales": asked.ui_locales,
+        }
+        if asked.client is not None:
+            values["asker"] = self.desk.asker(asked.client, "sign_out")
+        targets = (origin_of_uri(asked.back_to),) if asked.back_to else ()
+        return PageAnswer("sign_out.html", values=values, headers=headers, form_targets=targets)
+
+    def _reached(self, session_id: UUID) -> list[Any]:
+        return self.desk.rooms.sessions.reached(session_id)
+
+    def confirm(self) -> Answer | PageAnswer:
+        """End the session, or go back without having changed anything."""
+        request = read()
+        try:
+            asked = read_sign_out(request.query, self.desk.rooms)
+        except SignOutUnreadable as refusal:
+            return self.desk.page_error(request, "sign_out_unreadable", technical=str(refusal))
+        form = self.desk.form(SignOutForm, request)
+        if not form.validate():
+            return self.desk.page_error(request, "forged", status=403)
+        if form.decision.data == "stay":
+            return see_other(asked.back_to or "/")
+        session = self.desk.session(request)
+        dropped = self.desk.cookies.drop(self.desk.cookies.session)
+        if session is None:
+            return see_other(asked.back_to or "/", dropped)
+        try:
+            self.desk.rooms.sessions.end(session.id, "signed_out", self.desk.origin(request))
+        except NoSuchSession:
+            return see_other(asked.back_to or "/", dropped)
+        kept = self._keep(session.id, asked)
+        return see_other(f"/signed-out/{kept}" if kept else asked.back_to or "/", dropped)
+
+    def _keep(self, session_id: UUID, asked: SignOutRequest) -> str | None:
+        """Remember what the next page shows; without Redis there is no such page, and the person is signed out all the same."""
+        name = new_bearer("")
+        value = {"session": str(session_id), "back_to": asked.back_to, "client": asked.client.client_id if asked.client else None}
+        try:
+            self.desk.rooms.ephemeral.put(_key(name), json.dumps(value).encode(), keep_for=_KEPT_FOR)
+        except Unavailable:
+            return None
+        return name
+
+    def signed_out(self, name: str) -> Answer | PageAnswer:
+        """Tell which portals were told, and whether they answered."""
+        request = read()
+        stored = self.desk.rooms.ephemeral.find(_key(name))
+        if stored is None:
+            return self._signed_out_page(request, [], None, 0, SignOutRequest())
+        kept = json.loads(stored)
+        looked = next((int(value) for key, value in request.query if key == "looked" and value.isdigit() and len(value) < 3), 0)  # noqa: PLR2004
+        client = self.desk.rooms.clients.find(kept["client"]) if kept["client"] else None
+        notices = self.desk.rooms.sessions.notices(UUID(kept["session"]))
+        return self._signed_out_page(request, notices, kept["back_to"], looked, SignOutRequest(client=client))
+
+    def _signed_out_page(
+        self, request: Request, notices: list[Notice], back_to: str | None, looked: int, asked: SignOutRequest
+    ) -> PageAnswer:
+        portals = [self.desk.told(self.desk.rooms.clients.get(notice.client_id), _STATES[notice.state]) for notice in notices]
+        waits = any(portal.state == "pending" for portal in portals)
+        again = f"{request.path}?looked={looked + 1}"
+        headers: tuple[tuple[str, str], ...] = ()
+        if waits and looked < _LOOKS:
+            headers = (("Refresh", f"{_LOOK_EVERY}; url={again}"),)
+        elif back_to is not None:
+            headers = (("Refresh", f"{_GO_BACK_AFTER}; url={back_to}"),)
+        values: dict[str, Any] = {
+            "portals": portals,
+            "refresh_url": again,
+            "onward": Link(TO_PORTAL, back_to) if back_to else None,
+        }
+        if asked.client is not None:
+            values["asker"] = self.desk.asker(asked.client, "sign_out")
+        return PageAnswer("signed_out.html", values=values, headers=headers)
+
+
+_STATES: Final = {"told": "told", "waiting": "pending", "trying": "no_answer", "given_up": "no_answer"}
+
+
+def _key(name: str) -> str:
+    return "signed-out:" + base64url(digest(name))
+
+
+def register(pages: PageApplication, desk: Desk) -> None:
+    """Give the pages their addresses."""
+    signing_out = SigningOut(desk)
+    pages.add_url_rule("/logout", "sign_out", signing_out.ask, methods=["GET", "POST"])
+    pages.add_url_rule("/logout/confirm", "sign_out_confirm", signing_out.confirm, methods=["POST"])
+    pages.add_url_rule("/signed-out/<name>", "signed_out", signing_out.signed_out, methods=["GET"])

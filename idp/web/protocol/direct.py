@@ -1,0 +1,85 @@
+"""The endpoints that clients call directly: token, introspection, revocation. The form body only, each parameter once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from idp.audit.model import Origin
+from idp.oidc.errors import TokenError
+from idp.throttle.model import TooMuchVolume, VolumeKind
+from idp.web.door import Answer, Request
+from idp.web.protocol.answers import ANY_ORIGIN, JSON, NOT_STORED, REALM, error_answer, json_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from idp.oidc.engine import Engine, EngineAnswer
+    from idp.throttle.service import Volumes
+
+_CHALLENGE: Final = ("WWW-Authenticate", f"Basic {REALM}")
+_UNAUTHENTICATED: Final = 401
+
+
+class Direct:
+    """Reads the form strictly, lets the engine answer, and counts clients that fail to authenticate."""
+
+    def __init__(self, engine: Engine, volumes: Volumes) -> None:
+        self._engine = engine
+        self._volumes = volumes
+
+    def token(self, request: Request) -> Answer:
+        """Token endpoint (RFC 6749 §3.2)."""
+        return self._run(self._engine.token, request, *ANY_ORIGIN)
+
+    def introspect(self, request: Request) -> Answer:
+        """Introspection endpoint (RFC 7662)."""
+        return self._run(self._engine.introspect, request)
+
+    def revoke(self, request: Request) -> Answer:
+        """Revocation endpoint (RFC 7009)."""
+        return self._run(self._engine.revoke, request)
+
+    def _run(
+        self,
+        endpoint: Callable[[Mapping[str, str], str | None, Origin], EngineAnswer],
+        request: Request,
+        *headers: tuple[str, str],
+    ) -> Answer:
+        try:
+            form = read_form(request)
+            answer = endpoint(form, request.headers.get("authorization"), Origin(request.request_id, request.address))
+        except TokenError as error:
+            return error_answer(error)
+        if answer.status == _UNAUTHENTICATED:
+            refused = self._count_failure(request, form)
+            if refused is not None:
+                return refused
+            if answer.challenge:
+                headers = (*headers, _CHALLENGE)
+        return Answer(answer.status, (*(JSON if answer.body else ()), *NOT_STORED, *headers), answer.body)
+
+    def _count_failure(self, request: Request, form: Mapping[str, str]) -> Answer | None:
+        """Count a failed authentication by client and address; the client itself is never locked out (security.md 4.2)."""
+        try:
+            self._volumes.reserve(VolumeKind.CLIENT_REFUSED, request.address, form.get("client_id", ""))
+        except TooMuchVolume as refusal:
+            seconds = str(max(1, int(refusal.retry_after.total_seconds())))
+            payload = {"error": "invalid_client", "error_description": "Too many failed authentications; try again later."}
+            return json_answer(429, payload, ("Retry-After", seconds))
+        return None
+
+
+def read_form(request: Request) -> dict[str, str]:
+    """Return the form as single values; what is empty counts as absent (RFC 6749 §3.2).
+
+    Raises:
+        TokenError: a parameter was repeated, or parameters were sent in the address.
+    """
+    if request.query:
+        raise TokenError("invalid_request", "Parameters belong into the body.")
+    form: dict[str, str] = {}
+    for name, value in request.form:
+        if name in form:
+            raise TokenError("invalid_request", "A parameter was sent more than once.")
+        form[name] = value
+    return {name: value for name, value in form.items() if value}

@@ -1,0 +1,68 @@
+"""Userinfo (OIDC Core §5.3): by GET or POST, the token in the header or in a form body, never in the address (RFC 6750 §2)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from idp.audit.model import Origin
+from idp.oidc.claims import CLAIMS_OF_SCOPE, Attributes
+from idp.oidc.errors import BearerError
+from idp.web.door import Answer, Request
+from idp.web.protocol.answers import ANY_ORIGIN, bearer_error, json_answer
+
+if TYPE_CHECKING:
+    from idp.grants.service import Grants
+    from idp.kernel.sealing import Sealer
+
+_BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
+
+
+class Userinfo:
+    """Answers with the claims that an access token is good for."""
+
+    def __init__(self, grants: Grants, sealer: Sealer, zone: str) -> None:
+        self._grants = grants
+        self._sealer = sealer
+        self._zone = zone
+
+    def __call__(self, request: Request) -> Answer:
+        """Answer with the claims, or say what is wrong with the token."""
+        try:
+            token = read_bearer(request)
+            row = self._grants.disclose(token, Origin(request.request_id, request.address))
+            if row is None:
+                raise BearerError("invalid_token", "The access token is not good, or not any more.", status=401)
+            if "openid" not in row.scopes:
+                raise BearerError("insufficient_scope", "The access token has no scope openid.", status=403)
+        except BearerError as error:
+            return bearer_error(error)
+        return json_answer(200, self._claims(row), *ANY_ORIGIN)
+
+    def _claims(self, row: Any) -> dict[str, object]:
+        wanted = {claim for scope in row.scopes for claim in CLAIMS_OF_SCOPE.get(scope, ())}
+        asked = (row.claims or {}).get("userinfo") or []
+        attributes = Attributes(row, self._sealer, self._zone).claims(wanted | set(asked))
+        return {"sub": row.sub, **attributes, "ial": row.ial}
+
+
+def read_bearer(request: Request) -> str:
+    """Return the access token of a request.
+
+    Raises:
+        BearerError: there is none, it came in the address, or in two ways at once.
+    """
+    if any(name == "access_token" for name, _ in request.query):
+        raise BearerError("invalid_request", "An access token is never sent in the address.", status=401)
+    authorization = request.headers.get("authorization")
+    in_form = [value for name, value in request.form if name == "access_token"]
+    if (authorization is not None and in_form) or len(in_form) > 1:
+        raise BearerError("invalid_request", "The access token was sent in more than one way.")
+    if in_form:
+        return in_form[0]
+    if authorization is None:
+        raise BearerError("", "", status=401)
+    match = _BEARER.fullmatch(authorization)
+    if match is None:
+        raise BearerError("invalid_request", "The Authorization header is not readable as Bearer.", status=401)
+    return match[1]
