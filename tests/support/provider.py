@@ -27,7 +27,7 @@ from idp.demo.people import synthetic_person
 from idp.enrolment.model import NewSecondFactor
 from idp.grants.model import Lifetimes
 from idp.jose import PublicKeys
-from idp.kernel.clock import FixedClock
+from idp.kernel.clock import Clock
 from idp.kernel.digests import new_bearer, s256
 from idp.keys.model import KeyEncryption
 from idp.keys.service import KeyKeeper
@@ -93,11 +93,22 @@ class Provider:
 
     rooms: Rooms
     owner: Database
-    clock: FixedClock
+    clock: Clock
     keeper: KeyKeeper
     door: Any
     settings: Any
     people: int = 0
+
+    def close(self) -> None:
+        """Close what it holds."""
+        self.rooms.database.close()
+        self.rooms.ephemeral.close()
+        self.owner.close()
+
+    @property
+    def host(self) -> str:
+        """The host and port of the issuer."""
+        return urlsplit(self.rooms.issuer).netloc
 
     def call(
         self,
@@ -117,7 +128,7 @@ class Provider:
             "REQUEST_METHOD": method,
             "PATH_INFO": parts.path or "/",
             "QUERY_STRING": parts.query,
-            "HTTP_HOST": "localhost:8000",
+            "HTTP_HOST": self.host,
             "REMOTE_ADDR": address,
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "8000",
@@ -164,10 +175,10 @@ class Provider:
         code = self.rooms.activation.issue(account_id, by="test", origin=OPERATOR)
         password = new_bearer("")
         secret = self.rooms.totp.new_secret() if second_factor else ""
-        factor = NewSecondFactor(secret, pyotp.TOTP(secret).at(self.clock.now())) if second_factor else None
+        # The code that proves the application is used up; it is the one of the step before, so that the present one is still good.
+        before = self.clock.now() - timedelta(seconds=30)
+        factor = NewSecondFactor(secret, pyotp.TOTP(secret).at(before)) if second_factor else None
         activated = self.rooms.activation.complete(code, password, factor, OPERATOR)
-        if second_factor:  # the code that proved the application is used up: the next sign-in is in a later step
-            self.clock.advance(timedelta(seconds=30))
         return Person(account_id, holder_id, made.personal_number, made.full_name, password, secret, activated.recovery_codes)
 
     def client(self, client_id: str = "portal", **declared: Any) -> Portal:
@@ -200,7 +211,7 @@ class Person:
     totp_secret: str
     recovery_codes: tuple[str, ...]
 
-    def code(self, clock: FixedClock) -> str:
+    def code(self, clock: Clock) -> str:
         """Return the code that the authenticator application shows now."""
         return pyotp.TOTP(self.totp_secret).at(clock.now())
 
@@ -224,12 +235,16 @@ class Browser:
 
     def submit(self, **filled: str) -> Answered:
         """Fill in the form of the page and send it."""
+        action, fields = self.form()
+        return self._follow(self._send("POST", action or self.at, fields | filled, {"Sec-Fetch-Site": "same-origin"}))
+
+    def form(self) -> tuple[str, dict[str, str]]:
+        """Return where the form of the page goes, and the fields it has."""
         assert self.page is not None
         parser = _Forms()
         parser.feed(self.page.text)
         assert parser.forms, f"no form on the page {self.at}: {self.page.text[:600]}"
-        action, fields = parser.forms[0]
-        return self._follow(self._send("POST", action or self.at, fields | filled, {"Sec-Fetch-Site": "same-origin"}))
+        return parser.forms[0]
 
     def _send(self, method: str, target: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Answered:
         sent = dict(headers or {})
@@ -363,12 +378,21 @@ def claims_of(token: str) -> dict[str, Any]:
     return dict(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
 
 
-def make_provider(engines: Engines, urls: DatabaseUrls, clock: FixedClock, *, volume_factor: int = 1000) -> Provider:
-    """Return a provider on a fresh migrated database."""
-    wrapping = "test:" + base64.urlsafe_b64encode(os.urandom(32)).decode()
+def make_provider(
+    engines: Engines,
+    urls: DatabaseUrls,
+    clock: Clock,
+    *,
+    volume_factor: int = 1000,
+    issuer: str = "http://localhost:8000",
+    wrapping_key: bytes | None = None,
+) -> Provider:
+    """Return a provider on a migrated database; with `wrapping_key`, beside one that is served and made the keys already."""
+    wrapping = "test:" + base64.urlsafe_b64encode(wrapping_key or os.urandom(32)).decode()
     settings = read_settings(
         {
             "IDP_MODE": "test",
+            "IDP_ISSUER": issuer,
             "IDP_DATABASE_URL": urls.app,
             "IDP_REDIS_URL": engines.redis_url,
             "IDP_KEY_ENCRYPTION_KEYS": wrapping,
@@ -377,10 +401,11 @@ def make_provider(engines: Engines, urls: DatabaseUrls, clock: FixedClock, *, vo
     encryption = KeyEncryption({"test": base64.urlsafe_b64decode(wrapping.partition(":")[2])})
     owner = Database(urls.owner)
     keeper = KeyKeeper(owner, encryption, clock)
-    keeper.make_first_keys(OPERATOR)
+    if wrapping_key is None:
+        keeper.make_first_keys(OPERATOR)
     rooms = build_rooms(
         Wanted(
-            issuer="http://localhost:8000",
+            issuer=issuer,
             zone="Asia/Ho_Chi_Minh",
             country="VN",
             assurance_policy="vn-2026-1",

@@ -1,0 +1,149 @@
+"""Passwords: checked in the same time for everybody, set only by their own person.
+
+Must not know how many guesses are left (`throttle` was asked before) nor what a right password leads to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from idp.audit import store as audit
+from idp.authenticators import store
+from idp.authenticators.hashing import Hasher, HashParameters, HashSlots
+from idp.authenticators.model import PASSWORD, PasswordSet, ProofRefused, check_password
+
+if TYPE_CHECKING:
+    from idp.audit.model import Origin
+    from idp.kernel.clock import Clock
+    from idp.kernel.sealing import Sealer
+    from idp.storage.postgres import Database, Transaction
+
+_NOBODY: Final = UUID(int=0)
+_ABOUT_US: Final = ("motcua", "mot cua", "dichvucong", "dich vu cong")
+
+
+def read_common_passwords() -> frozenset[str]:
+    """Return the list that ships with the room: passwords and words that are guessed first, in the form of `comparable`."""
+    lines = (files("idp.authenticators") / "common_passwords.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPassword:
+    """A password that passed the rules, hashed: so that no transaction waits for the hash."""
+
+    hash: str
+
+
+class Passwords:
+    """The passwords of accounts."""
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        clock: Clock,
+        slots: HashSlots,
+        *,
+        parameters: HashParameters | None = None,
+        common: frozenset[str] | None = None,
+    ) -> None:
+        """Hash within `slots` under `parameters`; `common` is what may not be set (None: the list that ships)."""
+        self._database = database
+        self._sealer = sealer
+        self._clock = clock
+        self._slots = slots
+        self._hasher = Hasher(parameters or HashParameters())
+        self._common = read_common_passwords() if common is None else common
+        self._nobodys_sealed = sealer.seal(self._hasher.nobodys.encode(), _place(_NOBODY))
+
+    def check(
+        self,
+        account_id: UUID | None,
+        password: str,
+        *,
+        origin: Origin,
+        known_device: bool = False,
+        client_id: UUID | None = None,
+    ) -> bool:
+        """Tell whether `password` is the account's; None is an identifier that names nobody, and takes the same time.
+
+        A guess was reserved before. A wrong password is recorded; what follows from a right one, the caller records.
+        The hash is renewed when its parameters are outdated.
+
+        Raises:
+            HashSlotsBusy: nothing was checked; give the guess back with `Guesses.refund`.
+        """
+        looked_up = account_id or _NOBODY
+        row = self._database.step(store.FIND_HASH, {"account_id": looked_up})
+        sealed, place = (row.hash_sealed, _place(looked_up)) if row else (self._nobodys_sealed, _place(_NOBODY))
+        stored = self._sealer.open(sealed, place).decode()
+        renewed: str | None = None
+        with self._slots.take(known_device=known_device):
+            is_right = self._hasher.check(stored, password) and row is not None
+            if is_right and self._hasher.is_outdated(stored):
+                renewed = self._hasher.hash(password)
+        if not is_right:
+            event = ProofRefused(origin, method=PASSWORD)
+            refused = audit.bodies(self._clock.now(), refused=event) | {"account_id": account_id, "client_id": client_id}
+            self._database.step(store.RECORD_REFUSAL, refused)
+        elif renewed is not None:
+            self._renew(looked_up, sealed, renewed)
+        return is_right
+
+    def _renew(self, account_id: UUID, old_sealed: bytes, renewed: str) -> None:
+        sealed = self._sealer.seal(renewed.encode(), _place(account_id))
+        parameters = {"account_id": account_id, "old_sealed": old_sealed, "hash_sealed": sealed}
+        self._database.step(store.REPLACE_HASH, parameters)
+
+    def require_good(self, password: str, context: tuple[str, ...] = ()) -> None:
+        """Let a new password pass the rules, and hash nothing. `context` are words of its person: number, name.
+
+        Raises:
+            PasswordRefused: by a subclass that says why.
+        """
+        check_password(password, common=self._common, context=(*context, *_ABOUT_US))
+
+    def prepare(self, password: str, context: tuple[str, ...] = ()) -> PreparedPassword:
+        """Return a new password checked against the rules and hashed. `context` are words of its person: number, name.
+
+        Raises:
+            PasswordRefused: by a subclass that says why.
+            HashSlotsBusy: try again.
+        """
+        self.require_good(password, context)
+        with self._slots.take(known_device=True):
+            return PreparedPassword(self._hasher.hash(password))
+
+    def set_prepared(
+        self, transaction: Transaction, account_id: UUID, prepared: PreparedPassword, origin: Origin
+    ) -> None:
+        """Store a prepared password within a transaction, in place of an earlier one."""
+        now = self._clock.now()
+        sealed = self._sealer.seal(prepared.hash.encode(), _place(account_id))
+        row = transaction.one(store.SET_HASH, {"account_id": account_id, "hash_sealed": sealed, "now": now})
+        event = PasswordSet(origin, first=row is not None and row.is_first)
+        audit.record(transaction, event, now, {"account_id": account_id})
+
+    def set_password(
+        self,
+        transaction: Transaction,
+        account_id: UUID,
+        password: str,
+        *,
+        origin: Origin,
+        context: tuple[str, ...] = (),
+    ) -> None:
+        """Check, hash and store a new password within a transaction. Where it can be, `prepare` it before.
+
+        Raises:
+            PasswordRefused, HashSlotsBusy: as `prepare`.
+        """
+        self.set_prepared(transaction, account_id, self.prepare(password, context), origin)
+
+
+def _place(account_id: UUID) -> str:
+    return f"password.hash_sealed:{account_id}"

@@ -1,0 +1,189 @@
+"""How often a thing may be guessed or asked for (security.md 4.2), as pure values.
+
+Owns the kinds of guesses and of volumes, their limits and the refusals. Must not know what a guess is checked against.
+Account limits are the same in every mode; only limits by address are raised in demo and test mode (law 11).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from idp.audit.model import Event
+from idp.kernel.refusals import Refusal
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+MINUTE: Final = timedelta(minutes=1)
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+UNLIMITED: Final = 2**31 - 1
+
+
+class GuessKind(StrEnum):
+    """What is guessed. Each kind counts by itself, so that a flood of one never locks another."""
+
+    PASSWORD = "password"  # noqa: S105 - a kind, not a secret
+    OTP = "otp"
+    RECOVERY_CODE = "recovery_code"
+    ACTIVATION_CODE = "activation_code"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose secret is guessed: an account, an account from a known device, or an identifier that names no account."""
+
+    account_id: UUID | None = None
+    device_id: UUID | None = None
+    identifier: str | None = None
+
+    @classmethod
+    def of_account(cls, account_id: UUID) -> Subject:
+        """Return the lane of an account: whoever guesses, from whatever device."""
+        return cls(account_id=account_id)
+
+    @classmethod
+    def of_device(cls, account_id: UUID, device_id: UUID) -> Subject:
+        """Return the lane of a device that this account signed in from before: strangers cannot exhaust it."""
+        return cls(account_id=account_id, device_id=device_id)
+
+    @classmethod
+    def of_identifier(cls, identifier: str) -> Subject:
+        """Return the lane of an identifier that names no account, in canonical form; it is counted like an account."""
+        return cls(identifier=identifier)
+
+
+@dataclass(frozen=True, slots=True)
+class GuessLimit:
+    """How many guesses: `short` in `short_for`, `long` in `long_for`, `consecutive` ever.
+
+    Windows begin with their first guess. With the last guess of the long window begins a pause of at least `pause_for`,
+    doubled from the second time on without a success between.
+    """
+
+    short: int
+    short_for: timedelta
+    long: int
+    long_for: timedelta
+    pause_for: timedelta = timedelta(0)
+    consecutive: int = UNLIMITED
+    success_clears_long: bool = False
+
+
+_ONE_TIME: Final = GuessLimit(short=5, short_for=15 * MINUTE, long=10, long_for=DAY, consecutive=100)
+
+LIMITS: Final = {
+    GuessKind.PASSWORD: GuessLimit(
+        short=5, short_for=15 * MINUTE, long=10, long_for=HOUR, pause_for=30 * MINUTE, success_clears_long=True
+    ),
+    GuessKind.OTP: _ONE_TIME,
+    GuessKind.RECOVERY_CODE: _ONE_TIME,
+    GuessKind.ACTIVATION_CODE: GuessLimit(short=5, short_for=15 * MINUTE, long=10, long_for=DAY),
+}
+"""Limits by account. A password has no consecutive limit here: what strangers do from unknown devices must not disable it."""
+
+KNOWN_DEVICE_LIMIT: Final = GuessLimit(
+    short=10, short_for=15 * MINUTE, long=40, long_for=HOUR, consecutive=100, success_clears_long=True
+)
+"""Passwords from a known device: its own lane. When it is exhausted, the device is like an unknown one."""
+
+
+def limit_of(kind: GuessKind, subject: Subject) -> GuessLimit:
+    """Return the limit that applies to guesses of `kind` at `subject`."""
+    if kind is GuessKind.PASSWORD and subject.device_id is not None:
+        return KNOWN_DEVICE_LIMIT
+    return LIMITS[kind]
+
+
+class VolumeKind(StrEnum):
+    """What is counted by address (or by address and client)."""
+
+    SIGN_IN = "sign_in"
+    AUTHORIZE = "authorize"
+    ACTIVATION = "activation"
+    CLIENT_REFUSED = "client_refused"
+    CODE_REFUSED = "code_refused"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeLimit:
+    """At most `count` in `window`, which begins with the first."""
+
+    count: int
+    window: timedelta
+
+
+VOLUMES: Final = {
+    VolumeKind.SIGN_IN: (VolumeLimit(20, MINUTE), VolumeLimit(100, HOUR)),
+    VolumeKind.AUTHORIZE: (VolumeLimit(60, MINUTE),),
+    VolumeKind.ACTIVATION: (VolumeLimit(5, MINUTE), VolumeLimit(20, HOUR)),
+    VolumeKind.CLIENT_REFUSED: (VolumeLimit(10, MINUTE),),
+    VolumeKind.CODE_REFUSED: (VolumeLimit(20, MINUTE),),
+    VolumeKind.REQUEST: (VolumeLimit(300, 5 * MINUTE),),
+}
+"""Limits by address. Several limits of one kind hold together."""
+
+
+def network_of(address: str) -> str:
+    """Return what is counted as one address: an IPv4 address, the /64 of an IPv6 one, one bucket for what is neither."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)
+
+
+class TooManyGuesses(Refusal):
+    """The allowance is used up; nothing was checked. `retry_after` is when a guess may be made again."""
+
+    code = "throttle.too_many_guesses"
+
+    def __init__(self, detail: str = "", *, retry_after: timedelta) -> None:
+        """Refuse for `retry_after`; at least a second."""
+        super().__init__(detail)
+        self.retry_after = max(retry_after, timedelta(seconds=1))
+
+
+class AuthenticatorDisabled(TooManyGuesses):
+    """A hundred failures in a row: the authenticator is off until it is bound anew (NIST SP 800-63B-4 §3.2.2)."""
+
+    code = "throttle.authenticator_disabled"
+
+
+class TooMuchVolume(Refusal):
+    """Too many requests from one address. `retry_after` is when the window ends."""
+
+    code = "throttle.too_much_volume"
+
+    def __init__(self, detail: str = "", *, retry_after: timedelta) -> None:
+        """Refuse for `retry_after`; at least a second."""
+        super().__init__(detail)
+        self.retry_after = max(retry_after, timedelta(seconds=1))
+
+
+@dataclass(frozen=True, slots=True)
+class GuessesExhausted(Event):
+    """An account's allowance of guesses was used up. Written with the guess that used it up, once for each window."""
+
+    kind: ClassVar[str] = "throttle.guesses_exhausted"
+
+    guesses_of: str
+    from_known_device: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GuessesReset(Event):
+    """An operator gave an account its guesses back, of every kind and from every device."""
+
+    kind: ClassVar[str] = "throttle.guesses_reset"
+
+    reason: str

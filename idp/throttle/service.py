@@ -1,0 +1,242 @@
+"""Guesses and volumes: reserved before the costly check, refused when used up.
+
+`Guesses` are security facts and live in PostgreSQL; `Volumes` protect capacity and live in Redis, with a strict limit inside the
+process when Redis is away. Neither knows what is being checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from idp.audit import store as audit
+from idp.kernel.refusals import Unavailable
+from idp.throttle import store
+from idp.throttle.model import (
+    LIMITS,
+    UNLIMITED,
+    VOLUMES,
+    AuthenticatorDisabled,
+    GuessesExhausted,
+    GuessesReset,
+    GuessKind,
+    Subject,
+    TooManyGuesses,
+    TooMuchVolume,
+    VolumeKind,
+    VolumeLimit,
+    limit_of,
+    network_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from idp.audit.model import Origin
+    from idp.kernel.clock import Clock
+    from idp.kernel.sealing import Sealer
+    from idp.storage.ephemeral import Ephemeral
+    from idp.storage.postgres import Database, Transaction
+
+_HALF: Final = 16
+_STRICTER_BY: Final = 4
+_MOST_REMEMBERED: Final = 10_000
+_KNOWN_DEVICE: Final = "_known_device"
+
+
+class Guesses:
+    """The allowance of guesses: for each account, for its known devices, and for identifiers that name no account."""
+
+    def __init__(self, database: Database, sealer: Sealer, clock: Clock) -> None:
+        """Count in `database`; identifiers are stored as blind indexes of `sealer`."""
+        self._database = database
+        self._sealer = sealer
+        self._clock = clock
+
+    def reserve(self, kind: GuessKind, subjects: Sequence[Subject], origin: Origin) -> Subject:
+        """Take one guess of `kind` before it is checked; return the subject whose allowance was charged.
+
+        `subjects` are lanes in the order in which they are tried: the first with allowance left is charged. (A known
+        device's own lane first, then the account's: so an exhausted device is like an unknown one.)
+
+        Raises:
+            TooManyGuesses: no lane has allowance left; `retry_after` says when the last of them has.
+            AuthenticatorDisabled: nor will it ever have: too many failures in a row.
+        """
+        refusal: TooManyGuesses | None = None
+        for subject in subjects:
+            refusal = self._try(kind, subject, origin)
+            if refusal is None:
+                return subject
+        if refusal is None:
+            message = "a guess is made at somebody"
+            raise ValueError(message)
+        raise refusal
+
+    def _try(self, kind: GuessKind, subject: Subject, origin: Origin) -> TooManyGuesses | None:
+        limit, now = limit_of(kind, subject), self._clock.now()
+        event = GuessesExhausted(origin, guesses_of=kind.value, from_known_device=subject.device_id is not None)
+        row = self._database.step(
+            store.RESERVE,
+            audit.bodies(now, exhausted=event)
+            | self._key(kind, subject)
+            | {
+                "account_id": subject.account_id,
+                "short": limit.short,
+                "short_ends": now + limit.short_for,
+                "long": limit.long,
+                "long_ends": now + limit.long_for,
+                "pause_ends": now + limit.pause_for,
+                "longer_pause_ends": now + 2 * limit.pause_for,
+                "consecutive": limit.consecutive,
+            },
+        )
+        if row is not None and row.is_reserved:
+            return None
+        if row is not None and row.is_disabled:
+            return AuthenticatorDisabled(kind.value, retry_after=limit.long_for)
+        again_at: datetime | None = row.again_at if row is not None else None
+        return TooManyGuesses(kind.value, retry_after=again_at - now if again_at is not None else limit.short_for)
+
+    def forgive(self, kind: GuessKind, subject: Subject) -> None:
+        """Tell that the guess charged to `subject` was right: consecutive failures and the short window begin anew.
+
+        The daily count of one-time passwords loses only this guess: whoever else guesses today goes on being counted.
+        """
+        self._database.step(store.FORGIVE + " RETURNING true", self._forgiven(kind, subject))
+
+    def forgive_in(self, transaction: Transaction, kind: GuessKind, subject: Subject) -> None:
+        """Do what `forgive` does within the transaction that records the success."""
+        transaction.run(store.FORGIVE, self._forgiven(kind, subject))
+
+    def refund(self, kind: GuessKind, subject: Subject) -> None:
+        """Give back the guess charged to `subject`, because nothing was checked: no place at the hash, an engine away."""
+        self._database.step(store.REFUND, self._key(kind, subject))
+
+    def reset(self, account_id: UUID, *, reason: str, origin: Origin) -> int:
+        """Give an account its guesses back, of every kind and from every device; return how many counters there were."""
+        with self._database.transaction() as transaction:
+            return self.reset_in(transaction, account_id, reason=reason, origin=origin)
+
+    def reset_in(self, transaction: Transaction, account_id: UUID, *, reason: str, origin: Origin) -> int:
+        """Do what `reset` does within a transaction: for whoever binds an account's authenticators anew."""
+        first = _half("account", str(account_id))
+        kinds = [kind.value for kind in GuessKind] + [GuessKind.PASSWORD.value + _KNOWN_DEVICE]
+        rows = transaction.run(
+            store.RESET, {"kinds": kinds, "first": first, "last": first + b"\xff" * _HALF}
+        )
+        event = GuessesReset(origin, reason=reason)
+        audit.record(transaction, event, self._clock.now(), {"account_id": account_id})
+        return rows
+
+    def purge(self, *, at_most: int = 5000) -> int:
+        """Remove up to `at_most` counters that refuse nobody any more; return how many there were."""
+        for_ever = [kind.value for kind, limit in LIMITS.items() if limit.consecutive != UNLIMITED]
+        for_ever.append(GuessKind.PASSWORD.value + _KNOWN_DEVICE)
+        with self._database.transaction() as transaction:
+            return transaction.run(
+                store.PURGE, {"now": self._clock.now(), "counted_for_ever": for_ever, "at_most": at_most}
+            )
+
+    def _forgiven(self, kind: GuessKind, subject: Subject) -> dict[str, object]:
+        return self._key(kind, subject) | {"clears_long": limit_of(kind, subject).success_clears_long}
+
+    def _key(self, kind: GuessKind, subject: Subject) -> dict[str, object]:
+        """Return the row's key. An account's id is no secret and outlives every key, so no rotation gives fresh guesses."""
+        if subject.account_id is None:
+            return {"kind": kind.value, "subject": self._sealer.index("guesses", subject.identifier or "")}
+        account = _half("account", str(subject.account_id))
+        if subject.device_id is None:
+            return {"kind": kind.value, "subject": account + bytes(_HALF)}
+        lane = kind.value + _KNOWN_DEVICE if kind is GuessKind.PASSWORD else kind.value
+        return {"kind": lane, "subject": account + _half("device", str(subject.device_id))}
+
+
+def _half(kind: str, text: str) -> bytes:
+    return hashlib.sha256(f"{kind}:{text}".encode()).digest()[:_HALF]
+
+
+class Volumes:
+    """How much one address may ask for. Protects capacity, so it may forget; it never lets everything through."""
+
+    def __init__(self, ephemeral: Ephemeral, clock: Clock, *, factor: int = 1) -> None:
+        """Count in `ephemeral`; `factor` multiplies every limit (a thousand in demo and test mode, law 11)."""
+        self._ephemeral = ephemeral
+        self._factor = factor
+        self._own = _OwnCounts(clock)
+
+    def reserve(self, kind: VolumeKind, address: str, *more: str) -> None:
+        """Count one request of `kind` from `address` (and a client, where `more` names it).
+
+        Raises:
+            TooMuchVolume: the limit is passed.
+        """
+        for limit in VOLUMES[kind]:
+            key = self._key(kind, limit, address, more)
+            try:
+                count, milliseconds = self._ephemeral.count(key, window=limit.window)
+                left, allowed = timedelta(milliseconds=milliseconds), limit.count * self._factor
+            except Unavailable:
+                count, left = self._own.count(key, limit.window)
+                allowed = max(1, limit.count * self._factor // _STRICTER_BY)
+            if count > allowed:
+                raise TooMuchVolume(kind.value, retry_after=left)
+
+    def require(self, kind: VolumeKind, address: str, *more: str) -> None:
+        """Refuse when the limit is already used up, and count nothing: for what counts only its failures.
+
+        Raises:
+            TooMuchVolume: it is.
+        """
+        for limit in VOLUMES[kind]:
+            key = self._key(kind, limit, address, more)
+            try:
+                count, allowed = int(self._ephemeral.find(key) or 0), limit.count * self._factor
+            except Unavailable:
+                count, allowed = self._own.seen(key), max(1, limit.count * self._factor // _STRICTER_BY)
+            if count >= allowed:
+                raise TooMuchVolume(kind.value, retry_after=limit.window)
+
+    def reset(self) -> int:
+        """Forget every count by address; return how many there were."""
+        self._own.forget()
+        return self._ephemeral.forget_matching("volume:")
+
+    @staticmethod
+    def _key(kind: VolumeKind, limit: VolumeLimit, address: str, more: Sequence[str]) -> str:
+        return ":".join(("volume", kind.value, str(int(limit.window.total_seconds())), network_of(address), *more))
+
+
+class _OwnCounts:
+    """Counts of this process alone, for as long as Redis is away. Bounded: when full, what it has not seen is refused."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: dict[str, tuple[int, datetime]] = {}
+
+    def count(self, key: str, window: timedelta) -> tuple[int, timedelta]:
+        now = self._clock.now()
+        with self._lock:
+            count, until = self._counts.get(key, (0, now))
+            if until <= now:
+                count, until = 0, now + window
+            if key not in self._counts and len(self._counts) >= _MOST_REMEMBERED:
+                self._counts = {each: kept for each, kept in self._counts.items() if kept[1] > now}
+                if len(self._counts) >= _MOST_REMEMBERED:
+                    return UNLIMITED, window
+            self._counts[key] = (count + 1, until)
+        return count + 1, until - now
+
+    def seen(self, key: str) -> int:
+        with self._lock:
+            count, until = self._counts.get(key, (0, self._clock.now()))
+        return count if until > self._clock.now() else 0
+
+    def forget(self) -> None:
+        with self._lock:
+            self._counts.clear()

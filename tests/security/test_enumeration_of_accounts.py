@@ -1,0 +1,108 @@
+"""Nothing tells whether a number has an account: same answers, same work, same record (security.md E01, E07; ASVS 6.3.8)."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from idp.authenticators.hashing import HashParameters, HashSlots
+from idp.authenticators.service import Passwords
+from tests.support.citizens import IN_A_BROWSER, Rooms, activate, add_citizen, make_rooms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from idp.kernel.clock import FixedClock
+    from idp.kernel.sealing import Sealer
+    from idp.storage.postgres import Database
+
+
+@pytest.fixture
+def rooms(database: Database, sealer: Sealer, clock: FixedClock) -> Rooms:
+    return make_rooms(database, sealer, clock)
+
+
+def test_a_wrong_password_takes_as_long_for_nobody_as_for_somebody(
+    rooms: Rooms, database: Database, sealer: Sealer, clock: FixedClock
+) -> None:
+    """One hash of the same parameters, one look-up, one record. Interleaved, compared by their medians."""
+    parameters = HashParameters(time_cost=1, memory_cost=4096, parallelism=1)
+    rooms = make_rooms(database, sealer, clock)
+    citizen = activate(rooms, add_citizen(rooms))
+    passwords = Passwords(database, sealer, clock, HashSlots(), parameters=parameters)
+    with database.transaction() as transaction:
+        passwords.set_password(transaction, citizen.account_id, "đàn cò trắng bay", origin=IN_A_BROWSER)
+    without_password = add_citizen(rooms)
+    taken: dict[UUID | None, list[float]] = {citizen.account_id: [], without_password.account_id: [], None: []}
+    for _ in range(40):
+        for account_id, times in taken.items():
+            started = time.perf_counter()
+            assert not passwords.check(account_id, "sai rồi sai rồi", origin=IN_A_BROWSER)
+            times.append(time.perf_counter() - started)
+    medians = [statistics.median(times) for times in taken.values()]
+    assert max(medians) < 1.35 * min(medians)
+
+
+def test_a_refused_password_is_recorded_for_nobody_as_for_somebody(rooms: Rooms, owner_database: Database) -> None:
+    """A row that only known accounts leave would be a wait that only they have."""
+    citizen = activate(rooms, add_citizen(rooms))
+    count = "SELECT count(*) AS found FROM audit_event WHERE kind = 'authenticators.proof_refused'"
+
+    def recorded(act: Callable[[], object]) -> int:
+        with owner_database.transaction() as transaction:
+            before = transaction.one(count)
+        act()
+        with owner_database.transaction() as transaction:
+            after = transaction.one(count)
+        assert before is not None
+        assert after is not None
+        return int(after.found - before.found)
+
+    assert recorded(lambda: rooms.passwords.check(None, "sai rồi sai rồi", origin=IN_A_BROWSER)) == 1
+    assert recorded(lambda: rooms.passwords.check(citizen.account_id, "sai rồi sai rồi", origin=IN_A_BROWSER)) == 1
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "0", "x", "null", "' OR 1=1--", "001\x00099999901", "\ud800", "9" * 100_000, "%", "１２３４５６７８９０１２"]
+)
+def test_what_is_no_number_finds_nobody_and_breaks_nothing(rooms: Rooms, typed: str) -> None:
+    assert rooms.accounts.find_by_number(typed) is None
+
+
+def test_a_number_typed_with_spaces_finds_its_account(rooms: Rooms) -> None:
+    citizen = add_citizen(rooms)
+    number = citizen.personal_number
+    spaced = f" {number[:3]} {number[3:6]}.{number[6:9]}-{number[9:]} "
+    found = rooms.accounts.find_by_number(spaced)
+    assert found is not None
+    assert found.account_id == citizen.account_id
+    assert rooms.accounts.canonical(spaced) == number
+
+
+def test_full_width_digits_are_not_the_number(rooms: Rooms) -> None:
+    """Security.md E07: one account, one spelling; what only looks like it is refused."""
+    number = add_citizen(rooms).personal_number
+    lookalike = "".join(chr(ord("\N{FULLWIDTH DIGIT ZERO}") + int(digit)) for digit in number)
+    assert rooms.accounts.find_by_number(lookalike) is None
+
+
+def test_no_number_phone_or_mail_stands_in_the_database(rooms: Rooms, owner_database: Database) -> None:
+    """Law 9; security.md E13: sealed or indexed, in tables and in audit bodies."""
+    citizen = activate(rooms, add_citizen(rooms))
+    person = rooms.accounts.person(citizen.holder_id)
+    assert person.phone is not None
+    assert person.email is not None
+    with owner_database.transaction() as transaction:
+        dump = transaction.one(
+            "SELECT (SELECT string_agg(p::text, ' ') FROM person p) || (SELECT string_agg(n::text, ' ') FROM person_number n)"
+            " || (SELECT string_agg(convert_from(body, 'UTF8'), ' ') FROM audit_event) AS everything"
+        )
+    assert dump is not None
+    for value in (person.personal_number, person.phone, person.email, person.address):
+        assert value is not None
+        assert value not in dump.everything
+        assert value.encode().hex() not in dump.everything

@@ -1,0 +1,89 @@
+"""How much one address may ask for, with Redis and without (law 2; security.md 4.2)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from idp.storage.ephemeral import Ephemeral
+from idp.throttle.model import TooMuchVolume, VolumeKind, network_of
+from idp.throttle.service import Volumes
+
+if TYPE_CHECKING:
+    from idp.kernel.clock import FixedClock
+
+
+def let_through(volumes: Volumes, kind: VolumeKind, address: str, *more: str, tries: int = 200) -> int:
+    count = 0
+    for _ in range(tries):
+        try:
+            volumes.reserve(kind, address, *more)
+        except TooMuchVolume:
+            break
+        count += 1
+    return count
+
+
+def away() -> Ephemeral:
+    return Ephemeral(f"unix:///nowhere/{uuid4().hex}.sock")
+
+
+def test_twenty_sign_ins_a_minute_from_one_address(ephemeral: Ephemeral, clock: FixedClock) -> None:
+    volumes = Volumes(ephemeral, clock)
+    assert let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.1") == 20
+    with pytest.raises(TooMuchVolume) as refusal:
+        volumes.reserve(VolumeKind.SIGN_IN, "192.0.2.1")
+    assert timedelta(0) < refusal.value.retry_after <= timedelta(minutes=1)
+    assert let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.2", tries=1) == 1
+
+
+def test_an_ipv6_network_is_one_address_and_a_mapped_one_is_its_ipv4() -> None:
+    assert network_of("2001:db8:1:2:3:4:5:6") == network_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
+    assert network_of("2001:db8:1:3::1") != network_of("2001:db8:1:2::1")
+    assert network_of("::ffff:192.0.2.9") == network_of("192.0.2.9") == "192.0.2.9"
+    assert network_of("not an address") == network_of("") == "unknown"
+
+
+def test_demo_and_test_raise_limits_by_address_a_thousandfold(ephemeral: Ephemeral, clock: FixedClock) -> None:
+    """Law 11; the constructor is given the factor by whoever knows the mode."""
+    volumes = Volumes(ephemeral, clock, factor=1000)
+    assert let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.11", tries=150) == 150
+
+
+def test_without_redis_a_stricter_limit_inside_the_process_holds(clock: FixedClock) -> None:
+    """It neither opens the door nor closes it."""
+    volumes = Volumes(away(), clock)
+    assert let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.21") == 5
+    assert let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.22", tries=1) == 1
+    clock.advance(timedelta(minutes=1))
+    assert let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.21") == 5
+
+
+def test_without_redis_memory_is_bounded_and_strangers_beyond_it_are_refused(clock: FixedClock) -> None:
+    volumes = Volumes(away(), clock)
+    for n in range(10_100):
+        let_through(volumes, VolumeKind.CODE_REFUSED, "192.0.2.30", str(n), tries=1)
+    assert len(volumes._own._counts) == 10_000
+    assert let_through(volumes, VolumeKind.CODE_REFUSED, "192.0.2.30", "another", tries=1) == 0
+
+
+def test_failures_are_counted_apart_from_the_question_whether_there_were_too_many(
+    ephemeral: Ephemeral, clock: FixedClock
+) -> None:
+    volumes = Volumes(ephemeral, clock)
+    for _ in range(10):
+        volumes.require(VolumeKind.CLIENT_REFUSED, "192.0.2.41", "portal")
+        volumes.reserve(VolumeKind.CLIENT_REFUSED, "192.0.2.41", "portal")
+    with pytest.raises(TooMuchVolume):
+        volumes.require(VolumeKind.CLIENT_REFUSED, "192.0.2.41", "portal")
+    volumes.require(VolumeKind.CLIENT_REFUSED, "192.0.2.41", "another portal")
+
+
+def test_an_operator_can_have_all_addresses_begin_anew(ephemeral: Ephemeral, clock: FixedClock) -> None:
+    volumes = Volumes(ephemeral, clock)
+    let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.51")
+    assert volumes.reset() >= 1
+    assert let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.51") == 20
