@@ -50,8 +50,10 @@ def owner_database(database_urls: DatabaseUrls) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="module")
-def ephemeral(engines: Engines) -> Ephemeral:
-    return Ephemeral(engines.redis_url)
+def ephemeral(engines: Engines) -> Iterator[Ephemeral]:
+    opened = Ephemeral(engines.redis_url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -69,8 +71,7 @@ def op(engines: Engines, database_urls: DatabaseUrls) -> Iterator[Provider]:
     """A provider of the module's own; its clock stands at a morning and is moved by the tests."""
     provider = make_provider(engines, database_urls, FixedClock(MORNING))
     yield provider
-    provider.rooms.database.close()
-    provider.owner.close()
+    provider.close()
 
 
 @pytest.fixture

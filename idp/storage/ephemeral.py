@@ -63,6 +63,10 @@ class Ephemeral:
         with self.breaker.guard(*_AWAY):
             self._redis.ping()
 
+    def close(self) -> None:
+        """Close every connection."""
+        self._redis.close()
+
     def eviction_policy(self) -> str | None:
         """Return the engine's eviction policy, or None where it does not tell (the configuration command is often closed)."""
         try:

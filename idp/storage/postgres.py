@@ -189,6 +189,11 @@ class _Kept:
         self._poll = select.poll()
         self._poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
 
+    def __del__(self) -> None:
+        """Close with the thread that kept it."""
+        with contextlib.suppress(Exception):
+            self.connection.close()
+
     def is_usable(self) -> bool:
         """Neither old, nor closed, nor with anything to read: an idle connection that can be read has been closed by the server."""
         return not self.connection.closed and time.monotonic() < self._old_at and not self._poll.poll(0)

@@ -1,0 +1,199 @@
+"""The worker tells portals whatever happens to it (security.md F16: nobody blocks the others; killed, it loses nothing)."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from idp.demo.engines import DatabaseUrls, Engines
+from idp.kernel.clock import SystemClock
+from idp.storage.breaker import EngineAway
+from idp.storage.postgres import Database
+from tests.support.ended_sessions import House, start_worker_process
+from tests.support.portal_sink import PortalSink
+
+LOCK = """
+INSERT INTO account_lock (id, account_id, reason, legal_basis, placed_by, placed_at)
+VALUES (gen_random_uuid(), %(account_id)s, 'lost device', 'holder asked', 'test', %(now)s)
+"""
+OPEN_JOBS = "SELECT count(*) AS jobs FROM procrastinate_jobs WHERE task_name = 'sessions.tell_portal'"
+WORKERS = "SELECT count(*) AS workers FROM procrastinate_workers"
+KILL_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'idp_worker' AND datname = current_database()"
+
+
+@pytest.fixture
+def sink() -> Iterator[PortalSink]:
+    with PortalSink() as running:
+        yield running
+
+
+@pytest.fixture
+def house(database: Database) -> House:
+    made = House.over(database, SystemClock())
+    made.make_keys()
+    return made
+
+
+@contextmanager
+def running_worker(urls: DatabaseUrls, house: House, sink: PortalSink) -> Iterator[subprocess.Popen[bytes]]:
+    before = count(house, WORKERS, "workers")
+    process = start_worker_process(urls, sink.origin)
+    try:
+        wait_until(lambda: count(house, WORKERS, "workers") > before, seconds=20)
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(20)
+
+
+def count(house: House, statement: str, column: str) -> int:
+    with house.database.transaction() as transaction:
+        row = transaction.one(statement)
+    assert row is not None
+    return int(getattr(row, column))
+
+
+def wait_until(holds: Callable[[], bool], *, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def add_portals(house: House, sink: PortalSink, **modes: str) -> list[str]:
+    for name, mode in modes.items():
+        sink.modes[name] = mode.split()
+    house.add_portals({name: sink.url(name) for name in modes})
+    return list(modes)
+
+
+def test_a_portal_that_hangs_and_one_that_fails_hold_up_no_other(
+    database_urls: DatabaseUrls, house: House, sink: PortalSink
+) -> None:
+    """Of five portals one hangs and one fails twice: the others are told within 2 s, and the failing one a little later."""
+    names = add_portals(house, sink, hangs="hang", fails="500 500 ok", one="ok", two="ok", three="ok")
+    with running_worker(database_urls, house, sink):
+        account_id = house.add_account()
+        sessions = [house.begin_session(account_id, names) for _ in range(5)]
+        began = time.monotonic()
+        for session_id in sessions:
+            assert house.end(session_id) == 5
+        assert sink.wait_for(["one", "two", "three"], seconds=2.0 - (time.monotonic() - began), times=5)
+        assert sink.wait_for(["fails"], seconds=10, times=7)
+        quick = house.clients.show("one.portal").id
+
+        def told() -> bool:
+            return all(
+                notice.state == "told"
+                for session_id in sessions
+                for notice in house.sessions.notices(session_id)
+                if notice.client_id == quick
+            )
+
+        wait_until(told, seconds=2)
+
+
+def test_a_job_begins_within_a_second(database_urls: DatabaseUrls, house: House, sink: PortalSink) -> None:
+    """Design §3: woken by LISTEN/NOTIFY."""
+    names = add_portals(house, sink, prompt="ok")
+    with running_worker(database_urls, house, sink):
+        account_id = house.add_account()
+        for times in range(1, 6):
+            session_id = house.begin_session(account_id, names)
+            house.end(session_id)
+            assert sink.wait_for(names, seconds=1.0, times=times)
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(database_urls: DatabaseUrls, house: House, sink: PortalSink) -> None:
+    """SIGKILL while a portal is being told: after a restart it is told, and what waited behind it too."""
+    names = add_portals(house, sink, stuck="hang ok", behind="ok")
+    session_id = house.begin_session(house.add_account(), names)
+    with running_worker(database_urls, house, sink) as process:
+        house.end(session_id)
+        assert sink.wait_for(["stuck"], seconds=5)
+        process.kill()
+        process.wait(10)
+    assert count(house, OPEN_JOBS, "jobs") >= 1
+    with running_worker(database_urls, house, sink):
+        assert sink.wait_for(["stuck"], seconds=30, times=2)
+        wait_until(lambda: {each.state for each in house.sessions.notices(session_id)} == {"told"}, seconds=5)
+        wait_until(lambda: count(house, OPEN_JOBS, "jobs") == 0, seconds=5)
+    first, second = (each.form["logout_token"] for each in sink.received["stuck"])
+    assert first != second
+
+
+def test_a_worker_told_to_end_finishes_what_it_began(database_urls: DatabaseUrls, house: House, sink: PortalSink) -> None:
+    """SIGTERM: the call under way comes to its end, its outcome is recorded, and the process ends well."""
+    names = add_portals(house, sink, slow="hang")
+    session_id = house.begin_session(house.add_account(), names)
+    with running_worker(database_urls, house, sink) as process:
+        house.end(session_id)
+        assert sink.wait_for(["slow"], seconds=5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    notice = house.sessions.notices(session_id)[0]
+    assert (notice.attempts, notice.last_outcome) == (1, "timeout")
+
+
+def test_sessions_of_a_locked_account_end_and_their_portals_are_told(
+    database_urls: DatabaseUrls, owner_database: Database, house: House, sink: PortalSink
+) -> None:
+    """Law 8 and design §4: a lock ends sessions because a view joins it, and tells portals because a job does."""
+    names = add_portals(house, sink, locked="ok")
+    account_id = house.add_account()
+    house.begin_session(account_id, names)
+    with running_worker(database_urls, house, sink):
+        with owner_database.transaction() as transaction:
+            transaction.run(LOCK, {"account_id": account_id, "now": house.clock.now()})
+        assert sink.wait_for(names, seconds=5)
+
+
+def test_two_workers_tell_each_portal_once(database_urls: DatabaseUrls, house: House, sink: PortalSink) -> None:
+    """Security.md F36."""
+    names = add_portals(house, sink, shared="ok")
+    with running_worker(database_urls, house, sink), running_worker(database_urls, house, sink):
+        account_id = house.add_account()
+        sessions = [house.begin_session(account_id, names) for _ in range(40)]
+        for session_id in sessions:
+            house.end(session_id)
+        assert sink.wait_for(names, seconds=15, times=40)
+        wait_until(lambda: count(house, OPEN_JOBS, "jobs") == 0, seconds=5)
+    assert len(sink.received["shared"]) == 40
+
+
+def test_a_worker_whose_connections_were_cut_goes_on(
+    database_urls: DatabaseUrls, owner_database: Database, engines: Engines, house: House, sink: PortalSink
+) -> None:
+    names = add_portals(house, sink, cut="ok")
+    with running_worker(database_urls, house, sink):
+        with engines.connect_superuser(database_urls.app.rpartition("dbname=")[2].split()[0]) as superuser:
+            superuser.execute(KILL_CONNECTIONS)
+        session_id = house.begin_session(house.add_account(), names)
+        house.end(session_id)
+        assert sink.wait_for(names, seconds=20)
+
+
+def test_a_worker_outlives_its_database(database_urls: DatabaseUrls, engines: Engines, house: House, sink: PortalSink) -> None:
+    """PostgreSQL killed and started again while a portal is being told: told once it is back."""
+    names = add_portals(house, sink, outage="hang ok")
+    session_id = house.begin_session(house.add_account(), names)
+    with running_worker(database_urls, house, sink) as process:
+        house.end(session_id)
+        assert sink.wait_for(names, seconds=5)
+        engines.kill_postgres()
+        engines.restart_postgres()
+
+        def told() -> bool:
+            try:
+                return {each.state for each in house.sessions.notices(session_id)} == {"told"}
+            except EngineAway:
+                return False
+
+        wait_until(told, seconds=60)
+        assert process.poll() is None
