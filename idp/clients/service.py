@@ -125,6 +125,7 @@ class Clients:
             changes = [self._import_one(transaction, each, present.get(each.says.client_id), origin) for each in read]
             if any(change.what != "unchanged" for change in changes):
                 bump(transaction, store.KIND)
+        self._remembered.expire()
         return changes
 
     def disable(self, client_id: str, reason: str, *, origin: Origin, keep_grants: bool = False) -> None:
@@ -137,6 +138,7 @@ class Clients:
             now, row = self._change(transaction, client_id)
             store.disable_client(transaction, row.id, reason, end_grants=not keep_grants, now=now)
             record(transaction, ClientDisabled(origin, client_id, reason, not keep_grants), now, {"client_id": row.id})
+        self._remembered.expire()
 
     def enable(self, client_id: str, *, origin: Origin) -> None:
         """Enable a disabled client again; one that is enabled stays so, without an event.
@@ -149,6 +151,7 @@ class Clients:
             if row.disabled_at is not None:
                 store.enable_client(transaction, row.id, now)
                 record(transaction, ClientEnabled(origin, client_id), now, {"client_id": row.id})
+        self._remembered.expire()
 
     def rotate_secret(self, client_id: str, *, origin: Origin) -> str:
         """Give a client a new secret and return it: it is shown once. The old one is dead within a second.
@@ -164,6 +167,7 @@ class Clients:
                 raise SecretNotUsed(client_id)
             store.set_secret(transaction, row.id, digest(secret), now)
             record(transaction, ClientSecretRotated(origin, client_id), now, {"client_id": row.id})
+        self._remembered.expire()
         return secret
 
     # inside -------------------------------------------------------------------------------------------------------------------

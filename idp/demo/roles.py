@@ -20,10 +20,25 @@ DATABASE = "idp"
 
 ROLE_SETTINGS: dict[str, dict[str, str]] = {
     OWNER: {},
-    APP: {"statement_timeout": "2500ms", "lock_timeout": "1s", "idle_in_transaction_session_timeout": "5s"},
+    APP: {
+        "statement_timeout": "2500ms",
+        "lock_timeout": "1s",
+        "idle_in_transaction_session_timeout": "5s",
+        "plan_cache_mode": "force_generic_plan",
+        "jit": "off",
+        "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+    },
     WORKER: {"statement_timeout": "30s", "lock_timeout": "1s", "idle_in_transaction_session_timeout": "30s"},
 }
-"""Time-outs stand on the roles, since PgBouncer refuses start-up options (design, Connections)."""
+"""Time-outs stand on the roles, since PgBouncer refuses start-up options (design, Connections).
+
+Every statement of the application looks rows up by keys, so one generic plan of index look-ups serves every value. Planning anew, or
+compiling, would cost more than the step itself; and a plan made while a table was still empty would scan it for as long as the
+connection is kept (measured: docs/decisions/0002).
+"""
 
 
 def make_roles(connection: Connection) -> None:

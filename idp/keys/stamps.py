@@ -84,6 +84,10 @@ class Remembered(Generic[T]):
             self._version = None
             return self._look()
 
+    def expire(self) -> None:
+        """Have the next reader look: this process has just changed the configuration itself."""
+        self._fresh_until = _LONG_AGO
+
     def _look(self) -> T:
         asked_at = self._clock.now()
         if self._value is not None and self._version is not None and asked_at < self._fresh_until:

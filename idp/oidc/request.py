@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from idp.assurance.levels import LevelClass
 from idp.interactions.model import Asked
+from idp.jose import peek_claims
 from idp.oidc.claims import CLAIMS_OF_SCOPE, ClaimsRequest, read_claims_request
 from idp.oidc.errors import AnswerWithError, NotRedirectable
 
@@ -109,6 +110,18 @@ class Unreadable(AnswerWithError):
 
 
 Parameters = Mapping[str, str]
+
+
+def response_mode_of(parameters: Parameters) -> str:
+    """Return the way in which an error is to be answered: what was asked for, in the address or in a request object.
+
+    A request object is refused unread in every other respect (OIDC Core §6.1); but whoever put the way of the answer into it waits
+    for the refusal there.
+    """
+    asked = parameters.get("response_mode")
+    if asked is None and "request" in parameters:
+        asked = (peek_claims(parameters["request"]) or {}).get("response_mode")
+    return asked if isinstance(asked, str) else "query"
 
 
 def _no_oversize(parameters: Parameters, _client: Client) -> None:

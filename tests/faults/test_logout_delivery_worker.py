@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -22,7 +23,7 @@ INSERT INTO account_lock (id, account_id, reason, legal_basis, placed_by, placed
 VALUES (gen_random_uuid(), %(account_id)s, 'lost device', 'holder asked', 'test', %(now)s)
 """
 OPEN_JOBS = "SELECT count(*) AS jobs FROM procrastinate_jobs WHERE task_name = 'sessions.tell_portal'"
-WORKERS = "SELECT count(*) AS workers FROM procrastinate_workers"
+NEWEST_WORKER = "SELECT coalesce(max(id), 0) AS id FROM procrastinate_workers"
 KILL_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'idp_worker' AND datname = current_database()"
 
 
@@ -41,10 +42,10 @@ def house(database: Database) -> House:
 
 @contextmanager
 def running_worker(urls: DatabaseUrls, house: House, sink: PortalSink) -> Iterator[subprocess.Popen[bytes]]:
-    before = count(house, WORKERS, "workers")
+    before = read(house, NEWEST_WORKER, "id")
     process = start_worker_process(urls, sink.origin)
     try:
-        wait_until(lambda: count(house, WORKERS, "workers") > before, seconds=20)
+        wait_until(lambda: read(house, NEWEST_WORKER, "id") > before, seconds=20)
         yield process
     finally:
         if process.poll() is None:
@@ -52,7 +53,7 @@ def running_worker(urls: DatabaseUrls, house: House, sink: PortalSink) -> Iterat
         process.wait(20)
 
 
-def count(house: House, statement: str, column: str) -> int:
+def read(house: House, statement: str, column: str) -> int:
     with house.database.transaction() as transaction:
         row = transaction.one(statement)
     assert row is not None
@@ -119,11 +120,11 @@ def test_a_worker_killed_in_the_middle_loses_nothing(database_urls: DatabaseUrls
         assert sink.wait_for(["stuck"], seconds=5)
         process.kill()
         process.wait(10)
-    assert count(house, OPEN_JOBS, "jobs") >= 1
+    assert read(house, OPEN_JOBS, "jobs") >= 1
     with running_worker(database_urls, house, sink):
         assert sink.wait_for(["stuck"], seconds=30, times=2)
         wait_until(lambda: {each.state for each in house.sessions.notices(session_id)} == {"told"}, seconds=5)
-        wait_until(lambda: count(house, OPEN_JOBS, "jobs") == 0, seconds=5)
+        wait_until(lambda: read(house, OPEN_JOBS, "jobs") == 0, seconds=5)
     first, second = (each.form["logout_token"] for each in sink.received["stuck"])
     assert first != second
 
@@ -163,7 +164,7 @@ def test_two_workers_tell_each_portal_once(database_urls: DatabaseUrls, house: H
         for session_id in sessions:
             house.end(session_id)
         assert sink.wait_for(names, seconds=15, times=40)
-        wait_until(lambda: count(house, OPEN_JOBS, "jobs") == 0, seconds=5)
+        wait_until(lambda: read(house, OPEN_JOBS, "jobs") == 0, seconds=5)
     assert len(sink.received["shared"]) == 40
 
 
@@ -172,7 +173,7 @@ def test_a_worker_whose_connections_were_cut_goes_on(
 ) -> None:
     names = add_portals(house, sink, cut="ok")
     with running_worker(database_urls, house, sink):
-        with engines.connect_superuser(database_urls.app.rpartition("dbname=")[2].split()[0]) as superuser:
+        with engines.connect_superuser(urlsplit(database_urls.app).path.lstrip("/")) as superuser:
             superuser.execute(KILL_CONNECTIONS)
         session_id = house.begin_session(house.add_account(), names)
         house.end(session_id)

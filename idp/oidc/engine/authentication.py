@@ -107,7 +107,7 @@ class Assertion(JWTBearerClientAssertion):  # type: ignore[misc]  # the library 
                 compact,
                 record.client.keys,
                 Expected(
-                    algs=_ALGS,
+                    algs=_algs_of(record),
                     issuer=record.client_id,
                     audience=self._issuer,
                     subject=record.client_id,
@@ -129,3 +129,9 @@ class Assertion(JWTBearerClientAssertion):  # type: ignore[misc]  # the library 
         if not isinstance(jti, str) or not jti:
             raise InvalidClient("jti is no text")
         return self._assertions.take(record.client.id, jti, expires=float(claims["exp"]))
+
+
+def _algs_of(record: ClientRecord) -> frozenset[str]:
+    """Return the algorithms a client may sign its assertions with: the one it registered, or every one that is offered."""
+    registered = record.client.token_endpoint_auth_signing_alg
+    return _ALGS if registered is None else _ALGS & {registered}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from idp.oidc.errors import AnswerWithError
-from idp.oidc.request import AuthorizationRequest, Unreadable, prove_client, read_authorization_request
+from idp.oidc.request import AuthorizationRequest, Unreadable, prove_client, read_authorization_request, response_mode_of
 from idp.oidc.respond import answer
 from idp.web.protocol.answers import to_client
 
@@ -49,7 +49,7 @@ class Authorize:
     def _refused(
         self, error: AnswerWithError, redirect_uri: str, parameters: dict[str, str], modes: frozenset[str]
     ) -> Answer | PageAnswer:
-        mode = parameters.get("response_mode", "query")
+        mode = response_mode_of(parameters)
         refused = {"error": error.error, "error_description": error.description}
         return to_client(
             answer(

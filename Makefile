@@ -1,0 +1,150 @@
+# Một Cửa: what people and CI do with a checkout. `make help` lists it.
+#
+# Needed beforehand: make, and Python 3.11 or newer. Everything else comes into .venv, pinned by hash.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CATALOGUES := $(wildcard idp/web/pages/translations/*/LC_MESSAGES/*.po)
+COMPILED := $(CATALOGUES:.po=.mo)
+PEER_RELYING_PARTY := tests/support/openid_client
+PEER_PROVIDER := tests/bench/peer
+# Tests that share engines stay on one process; two processes halve the waiting.
+PYTEST_ARGS ?= -n 2 --dist loadgroup
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+say = @printf '\n== %s\n'
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# -- the environment ---------------------------------------------------------------------------------------------
+
+.PHONY: environment
+environment: $(VENV)/.complete ## create .venv from the pinned requirements
+
+$(VENV)/.complete: requirements/dev.txt pyproject.toml
+	$(say) 'environment: looking for Python 3.11 or newer'
+	@$(PYTHON) -c 'import sys; print("   Python", sys.version.split()[0]); sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Python 3.11 or newer is needed. Install it, or name one: make PYTHON=/path/to/python3.12'; exit 1; }
+	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  echo '   making $(VENV)'; rm -rf $(VENV); $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo 'This Python cannot make environments. On Debian and Ubuntu: apt-get install python3-venv'; exit 1; }; }
+	$(say) 'environment: installing the pinned packages, each checked by its hash'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement requirements/dev.txt
+	$(say) 'environment: installing this checkout'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# -- run ---------------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: environment messages ## run the provider and two portals with engines and demo data of their own
+	@exec $(BIN)/idp demo
+
+# -- test --------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: environment lint types imports messages browser-ready node-ready ## everything that CI runs
+	$(say) 'tests: unit, property, protocol, migration, security, fault and browser'
+	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: environment ## ruff over everything
+	$(say) 'lint: ruff'
+	@$(BIN)/ruff check .
+
+.PHONY: types
+types: environment ## mypy, strict
+	$(say) 'types: mypy'
+	@$(BIN)/mypy
+
+.PHONY: imports
+imports: environment ## the contracts between rooms and floors
+	$(say) 'imports: rooms on floors'
+	@$(BIN)/lint-imports
+
+.PHONY: messages
+messages: environment $(COMPILED) ## compile the message catalogues that changed
+
+%.mo: %.po | environment
+	$(say) 'messages: compiling $<'
+	@$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
+
+.PHONY: browser-ready
+browser-ready: ## see to it that Chromium is there
+	$(say) 'browser: looking for Chromium'
+	@find_browser() { for name in chromium chromium-browser google-chrome; do command -v $$name && return; done; return 1; }; \
+	find_browser && exit 0; \
+	become=; test "$$(id -u)" = 0 || become='sudo -n'; \
+	if command -v apt-get >/dev/null && { test -z "$$become" || $$become true 2>/dev/null; }; then \
+	  echo '   installing Chromium with apt-get'; \
+	  $$become apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $$become apt-get install -y -qq --no-install-recommends chromium; \
+	fi; \
+	find_browser || { echo 'The browser tests need Chromium. Install it (Debian: apt-get install chromium), then run this again.'; exit 1; }
+
+.PHONY: node-ready
+node-ready: ## install the independent relying party that the tests drive
+	@test ! -f $(PEER_RELYING_PARTY)/package.json || $(MAKE) $(PEER_RELYING_PARTY)/node_modules/.complete
+
+%/node_modules/.complete: %/package-lock.json
+	$(say) 'node: installing the pinned packages of $*'
+	@command -v npm >/dev/null || { \
+	  echo 'npm is needed here. Install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm), then run this again.'; exit 1; }
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# -- measure and conform -----------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: environment messages ## CPU per operation; PEER=1 measures npm oidc-provider beside it, KEEP=1 keeps the figures
+	@test -z '$(PEER)' || $(MAKE) $(PEER_PROVIDER)/node_modules/.complete
+	$(say) 'bench'
+	@exec $(BIN)/python -m tests.bench $(if $(PEER),--peer) $(if $(KEEP),--keep) $(BENCH_ARGS)
+
+.PHONY: bench-table
+bench-table: environment ## write the table in docs/performance.md from the kept figures
+	@$(BIN)/python -m tests.bench.table
+
+.PHONY: conformance
+conformance: environment ## drive a running OpenID Foundation suite: SUITE=https://… ISSUER=https://… [DEMO=file of `idp demo --json`]
+	@test -n '$(SUITE)' -a -n '$(ISSUER)' || { \
+	  echo 'Say where the suite and the provider run: make conformance SUITE=https://localhost:8443 ISSUER=https://…'; exit 1; }
+	$(say) 'conformance: preparing the clients'
+	@$(BIN)/python -m tests.conformance.prepare --suite '$(SUITE)' --into var/conformance
+	@set -a; . var/conformance/environment; set +a; $(BIN)/idp clients import tests/conformance/clients.json
+	$(say) 'conformance: driving the suite'
+	@set -a; . var/conformance/environment; set +a; \
+	  $(BIN)/python -m tests.conformance.drive --suite '$(SUITE)' --issuer '$(ISSUER)' $(if $(DEMO),--demo '$(DEMO)') $(CONFORMANCE_ARGS)
+	@$(BIN)/python -m tests.conformance.table
+
+# -- upkeep ------------------------------------------------------------------------------------------------------
+
+.PHONY: assets
+assets: ## build style sheet, fonts and scripts again (needs Node.js)
+	@$(MAKE) frontend/node_modules/.complete
+	$(say) 'assets: building'
+	@cd frontend && npm run --silent build
+
+.PHONY: lock
+lock: ## pin the requirements anew (needs uv)
+	$(say) 'lock: resolving'
+	@command -v uv >/dev/null || { echo 'uv is needed here: python3 -m pip install uv'; exit 1; }
+	@uv pip compile pyproject.toml $(LOCK_ARGS) --output-file requirements/prod.txt >/dev/null
+	@uv pip compile pyproject.toml --group dev $(LOCK_ARGS) --output-file requirements/dev.txt >/dev/null
+	@printf 'hatchling\n' | uv pip compile - --constraint requirements/dev.txt $(LOCK_ARGS) --output-file requirements/build.txt >/dev/null
+	@! grep -n '://' requirements/*.txt || { echo 'A lock file names an address; it must not.'; exit 1; }
+
+LOCK_ARGS = --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+.PHONY: clean
+clean: ## remove what was made here, the data of the embedded engines included
+	rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find idp clients migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) frontend/node_modules $(PEER_RELYING_PARTY)/node_modules $(PEER_PROVIDER)/node_modules
