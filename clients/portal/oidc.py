@@ -76,7 +76,7 @@ class SignedIn:
     claims: dict[str, Any]
 
 
-class IssuerBoundAssertion(PrivateKeyJWT):
+class IssuerBoundAssertion(PrivateKeyJWT):  # type: ignore[misc]  # the library has no types
     """`private_key_jwt` for the issuer, living a minute: one meant for another server is worth nothing here."""
 
     alg = ALGORITHM

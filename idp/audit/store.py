@@ -38,7 +38,7 @@ def written_by(outcome: str, outcomes: tuple[str, ...], **ids: str) -> str:
                audit_leaf(%(audit_salt)s, %(audit_id)s, %(now_microseconds)s, e.account_id, e.client_id, e.session_id, e.family_id,
                           e.object_id, e.body)
         FROM (SELECT CASE {outcome}.outcome {kinds} END AS kind, CASE {outcome}.outcome {texts} END AS body, {related}
-              FROM {outcome}) e"""  # noqa: S608 - fragments of our own, no value among them
+              FROM {outcome}) e"""
 
 
 RELATED = ("account_id", "client_id", "session_id", "family_id", "object_id")

@@ -42,9 +42,7 @@ class SystemClock:
         seconds = self._base + time.monotonic() + self._learnt
         if self._offset_file is not None:
             seconds += self._read_offset(self._offset_file)
-        if seconds < self._latest:
-            seconds = self._latest
-        self._latest = seconds
+        self._latest = seconds = max(seconds, self._latest)
         return datetime.fromtimestamp(seconds, UTC)
 
     def learn(self, database_now: datetime, *, asked_at: float, answered_at: float) -> timedelta:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an outcome of a rule, not an error of the program
+class Refusal(Exception):
     """A rule of the house was not met, and nothing was changed."""
 
     code: ClassVar[str] = "refused"

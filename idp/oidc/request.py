@@ -118,7 +118,7 @@ def response_mode_of(parameters: Parameters) -> str:
     A request object is refused unread in every other respect (OIDC Core §6.1); but whoever put the way of the answer into it waits
     for the refusal there.
     """
-    asked = parameters.get("response_mode")
+    asked: object = parameters.get("response_mode")
     if asked is None and "request" in parameters:
         asked = (peek_claims(parameters["request"]) or {}).get("response_mode")
     return asked if isinstance(asked, str) else "query"

@@ -29,7 +29,6 @@ from idp.sessions.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
     from idp.jobs import Jobs
     from idp.kernel.clock import Clock
     from idp.storage.postgres import Database, Row, Transaction
@@ -81,10 +80,12 @@ class Sessions:
         One browser session, one account: when `current` is another account's, it ends and a new one begins. The caller consumed
         what was proved in this same `transaction`.
         """
-        now, replaced = self._clock.now(), None
+        now = self._clock.now()
+        replaced: UUID | None = None
         if current is not None and current.account_id != proof.account_id:
-            self._end_in(transaction, current.id, "another_account", origin, now)
-            current, replaced = None, current.id
+            replaced = current.id
+            self._end_in(transaction, replaced, "another_account", origin, now)
+            current = None
         cookie = new_bearer("mos_")
         common: dict[str, object] = {
             "secret_digest": digest(cookie),

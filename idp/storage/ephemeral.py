@@ -52,7 +52,7 @@ class Ephemeral:
         """Remove every key that begins with `prefix`; return how many there were. For operators, not for steps."""
         with self.breaker.guard(*_AWAY):
             keys = list(self._redis.scan_iter(match=prefix + "*", count=500))
-            return int(cast("int", self._redis.delete(*keys))) if keys else 0
+            return self._redis.delete(*keys) if keys else 0
 
     def ping(self) -> None:
         """Ask whether the engine answers.

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import psycopg
 import sqlalchemy
@@ -118,9 +118,7 @@ class Database:
             raise EngineAway("database: breaker open", retry_after=3)
         try:
             with self._engine.begin() as connection:
-                driver = connection.connection.driver_connection
-                assert driver is not None
-                call = self._watchdog.watch(driver.fileno())
+                call = self._watchdog.watch(_driver(connection).fileno())
                 try:
                     yield Transaction(connection, call)
                 finally:
@@ -173,9 +171,11 @@ class Transaction:
     @property
     def driver(self) -> psycopg.Connection[Any]:
         """The driver's connection of this transaction, for a library that joins it (the job queue)."""
-        connection = self._connection.connection.driver_connection
-        assert isinstance(connection, psycopg.Connection)
-        return connection
+        return _driver(self._connection)
+
+
+def _driver(connection: sqlalchemy.Connection) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
 
 
 class _Kept:

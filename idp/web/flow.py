@@ -29,8 +29,9 @@ from idp.kernel.digests import new_bearer
 from idp.oidc.errors import DESCRIPTIONS, AnswerWithError
 from idp.oidc.hints import read_hint
 from idp.oidc.request import AuthorizationRequest, read_authorization_request
-from idp.oidc.respond import answer
+from idp.oidc.respond import AuthorizationAnswer, answer
 from idp.throttle.model import VolumeKind
+from idp.web.own_page import OWN_PAGE, OWN_REQUEST, is_own
 from idp.web.protocol.answers import see_other, to_client
 
 if TYPE_CHECKING:
@@ -83,6 +84,13 @@ class Flow:
         it = self.rooms.interactions.begin(asked.client.client_id, asked.parameters, browser, begun_at)
         return see_other(page_for(decision.step, it), *headers)
 
+    def begin_own(self, request: Request) -> Answer:
+        """Lead to the sign-in for a person's own page."""
+        self.rooms.volumes.reserve(VolumeKind.AUTHORIZE, request.address)
+        browser, headers = self.browser_of(request)
+        it = self.rooms.interactions.begin(OWN_PAGE, {}, browser)
+        return see_other(f"/i/{it.id}", *headers)
+
     def keep(self, asked: AuthorizationRequest) -> Answer:
         """Keep a request that came by a cross-site POST, which carries no cookie; a GET then finds the browser (design §4)."""
         it = self.rooms.interactions.begin(asked.client.client_id, asked.parameters, "")
@@ -104,6 +112,8 @@ class Flow:
         Raises:
             AnswerWithError: it would not be accepted any more.
         """
+        if it.client_id == OWN_PAGE:
+            return OWN_REQUEST
         client = self.rooms.clients.find(it.client_id)
         redirect_uri = it.parameters["redirect_uri"]
         if client is None or client.is_disabled or not client.is_redirect_uri(redirect_uri):
@@ -121,6 +131,9 @@ class Flow:
                 case Refuse(error):
                     self.rooms.interactions.end(it)
                     return self.refuse(asked, error, *headers)
+                case Issue() if is_own(asked):
+                    self.rooms.interactions.end(it)
+                    return see_other("/", *headers)
                 case Issue():
                     issued = self._issue(request, asked, decision.step, decision.standing, *headers)
                     if issued is not None:
@@ -211,11 +224,13 @@ class Flow:
         return to_client(self._answered(asked, {"code": code}), *headers)
 
     def refuse(self, asked: AuthorizationRequest, error: str, *headers: tuple[str, str]) -> Answer | PageAnswer:
-        """Answer the client with an error that a step gave rise to."""
+        """Answer the client with an error that a step gave rise to; where nobody asked, lead to the first page."""
+        if is_own(asked):
+            return see_other("/", *headers)
         description = DESCRIPTIONS.get(error, "The request was refused.")
         return to_client(self._answered(asked, {"error": error, "error_description": description}), *headers)
 
-    def _answered(self, asked: AuthorizationRequest, parameters: dict[str, str]):  # noqa: ANN202 - AuthorizationAnswer
+    def _answered(self, asked: AuthorizationRequest, parameters: dict[str, str]) -> AuthorizationAnswer:
         return answer(asked.redirect_uri, asked.response_mode, issuer=self.rooms.issuer, state=asked.state, parameters=parameters)
 
 

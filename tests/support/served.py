@@ -83,7 +83,7 @@ class Served:
         """Start serving, and wait until it is ready."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - our own program
+            self.process = subprocess.Popen(
                 [sys.executable, "-c", "from idp.settings import read_settings; from idp.app import serve; serve(read_settings())"],
                 env=inherited | self.environment,
                 stdout=log,

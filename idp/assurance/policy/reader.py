@@ -68,7 +68,7 @@ def read_policy(text: str, *, file: str) -> Policy:
         raise UnusablePolicy(f"{file}, {fault.key}: {fault.sentence}.") from fault
 
 
-class _Fault(Exception):  # noqa: N818 - never leaves this file
+class _Fault(Exception):
     def __init__(self, key: str, sentence: str) -> None:
         super().__init__(f"{key}: {sentence}")
         self.key = key

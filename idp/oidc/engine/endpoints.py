@@ -19,7 +19,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # the library
     def authenticate_endpoint_client(self, request: EngineRequest) -> ClientRecord:
         """Authenticate as at the token endpoint; public clients may not ask."""
         record: ClientRecord = self.server.authenticate(request)
-        if record.client.token_endpoint_auth_method == "none":
+        if not record.client.is_confidential:
             raise TokenError("invalid_client", "A public client cannot introspect.", status=401)
         request.client = record
         return record

@@ -117,7 +117,7 @@ class ClientGrant(_Grant):
     def create_token_response(self) -> tuple[int, Mapping[str, Any], list[tuple[str, str]]]:
         """Issue an access token to the client itself."""
         client = self.registered
-        if client.token_endpoint_auth_method == "none":
+        if not client.is_confidential:
             raise TokenError("unauthorized_client", "A public client cannot act for itself.")
         offered = client.scopes - frozenset(CLAIMS_OF_SCOPE)  # scopes about people are nobody's to have without a person
         asked = self.asked_scopes()

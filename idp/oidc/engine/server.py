@@ -68,7 +68,7 @@ class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no c
         """Answer a token request whose form was read strictly."""
         if not form.get("grant_type"):
             return self._refused(TokenError("invalid_request", "The grant_type is missing."))
-        return self._answer(lambda request: self.create_token_response(request), form, authorization, origin)
+        return self._answer(self.create_token_response, form, authorization, origin)
 
     def introspect(self, form: Mapping[str, str], authorization: str | None, origin: Origin) -> EngineAnswer:
         """Answer an introspection request."""

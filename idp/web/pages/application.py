@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from idp.web.pages.desk import Desk
 
+    View = Callable[..., Answer | PageAnswer]
+
 
 class PageRequest(Request):
     """A request whose every part was read by the door."""
@@ -29,17 +31,17 @@ class PageRequest(Request):
         return value
 
     @property
-    def args(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]  # Flask parses where we have read
+    def args(self) -> ImmutableMultiDict[str, str]:
         """The query's pairs."""
         return ImmutableMultiDict(self.read.query)
 
     @property
-    def form(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]  # Flask parses where we have read
+    def form(self) -> ImmutableMultiDict[str, str]:
         """The form's pairs."""
         return ImmutableMultiDict(self.read.form)
 
     @property
-    def cookies(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]  # Flask parses where we have read
+    def cookies(self) -> ImmutableMultiDict[str, str]:
         """The cookies."""
         return ImmutableMultiDict(dict(self.read.cookies))
 
@@ -49,6 +51,10 @@ class PageApplication(Flask):
 
     request_class = PageRequest
     present: Callable[[PageAnswer, ReadRequest], Answer]
+
+    def page(self, rule: str, endpoint: str, view: View, *, methods: list[str]) -> None:
+        """Give a view its address."""
+        self.add_url_rule(rule, endpoint, cast("Any", view), methods=methods)
 
     def make_response(self, rv: Any) -> Response:
         """Return what a view answered as Flask's response."""
@@ -80,9 +86,9 @@ def create_pages(desk: Desk, present: Callable[[PageAnswer, ReadRequest], Answer
     pages = PageApplication("idp.web.pages", static_folder=None, template_folder=None)
     pages.config["PROPAGATE_EXCEPTIONS"] = False
     pages.present = present
-    pages.before_request(lambda: _refuse_foreign_forms(desk))
-    pages.register_error_handler(HTTPException, lambda error: desk.http_error(read(), error.code or 500))
-    pages.register_error_handler(Exception, lambda error: desk.error(read(), error))
+    pages.before_request(cast("Any", lambda: _refuse_foreign_forms(desk)))
+    pages.register_error_handler(HTTPException, cast("Any", lambda error: desk.http_error(read(), error.code or 500)))
+    pages.register_error_handler(Exception, cast("Any", lambda error: desk.error(read(), error)))
     views.register(pages, desk)
     return pages
 

@@ -19,6 +19,7 @@ from idp.sessions.model import LiveSession
 from idp.throttle.model import TooManyGuesses, TooMuchVolume
 from idp.web.door import Answer, PageAnswer, Unreadable
 from idp.web.logs import shown_path
+from idp.web.own_page import is_own
 from idp.web.pages.forms import CsrfContext, Form
 from idp.web.pages.values import TO_FIRST_PAGE, Asker, Link, ToldPortal
 from idp.web.protocol.answers import json_answer, unavailable
@@ -72,7 +73,7 @@ class Desk:
         filled = MultiDict(request.form) if request.method == "POST" else None
         return form_class(filled, meta={"csrf_context": CsrfContext(key, browser)}, **given)
 
-    def form_for(self, form_class: type[F], request: Request, browser: str, **given: Any) -> F:
+    def form_for(self, form_class: type[F], browser: str, **given: Any) -> F:
         """Return an empty form for a browser whose cookie this very answer sets."""
         key = self.rooms.keys.sealer.index("csrf", "forms")
         return form_class(None, meta={"csrf_context": CsrfContext(key, browser)}, **given)
@@ -90,11 +91,11 @@ class Desk:
         cookie = self.cookies.find(request.cookies, self.cookies.session)
         return self.rooms.sessions.find(cookie) if cookie else None
 
-    def where(self, request: Request, client: Client | None) -> Where:
+    def where(self, request: Request, asked: AuthorizationRequest) -> Where:
         """Return where a proof is given."""
         return Where(
             origin=self.origin(request),
-            client_id=client.id if client else None,
+            client_id=None if is_own(asked) else asked.client.id,
             user_agent=request.headers.get("user-agent", ""),
             device=self.cookies.find(request.cookies, self.cookies.device),
         )
@@ -115,7 +116,10 @@ class Desk:
         self, template: str, asked: AuthorizationRequest, *, wants: str = "sign_in", status: int = 200, **values: Any
     ) -> PageAnswer:
         """Return a page of an interaction: it says who asks, and its form may lead back to the portal."""
-        given = {"asker": self.asker(asked.client, wants), "ui_locales": " ".join(asked.ui_locales)}
+        given: dict[str, Any] = {"ui_locales": " ".join(asked.ui_locales)}
+        if is_own(asked):
+            return PageAnswer(template, status, given | values)
+        given["asker"] = self.asker(asked.client, wants)
         return PageAnswer(template, status, given | values, form_targets=(origin_of_uri(asked.redirect_uri),))
 
     @staticmethod
@@ -143,7 +147,7 @@ class Desk:
         onward = Link(TO_FIRST_PAGE, "/") if status == _NOT_FOUND else None
         return self.page_error(request, _KIND_OF_STATUS.get(status, "request_unreadable"), status=status, onward=onward)
 
-    def error(self, request: Request, error: BaseException) -> Answer | PageAnswer:
+    def error(self, request: Request, error: BaseException) -> Answer | PageAnswer:  # noqa: PLR0911 - one table, one line a kind
         """Return the answer to whatever a step refused with; what nobody expected is logged, and says nothing to strangers."""
         match error:
             case Unreadable():

@@ -62,7 +62,7 @@ class Activations:
         """Ask for personal number and activation code; nothing is used up yet."""
         request = read()
         browser, headers = self.desk.flow.browser_of(request)
-        form = self.desk.form(ActivationForm, request) if request.method == "POST" else self.desk.form_for(ActivationForm, request, browser)
+        form = self.desk.form(ActivationForm, request) if request.method == "POST" else self.desk.form_for(ActivationForm, browser)
         if request.method == "POST" and form.validate():
             self.desk.rooms.volumes.reserve(VolumeKind.ACTIVATION, request.address)
             if self._is_of(form.code.data or "", form.username.data or ""):
@@ -126,7 +126,7 @@ class Activations:
         )
 
     def _codes_page(self, request: Request, activating: Activating, activated: Activated) -> PageAnswer:
-        form = self.desk.form_for(KeepCodesForm, request, self._browser(request))
+        form = self.desk.form_for(KeepCodesForm, self._browser(request))
         return self._page(
             "recovery_codes.html",
             form,
@@ -183,7 +183,7 @@ def register(pages: PageApplication, desk: Desk) -> None:
     """Give the pages their addresses."""
     activations = Activations(desk)
     both = ["GET", "POST"]
-    pages.add_url_rule("/activate", "activate", activations.code, methods=both)
-    pages.add_url_rule("/activate/<name>/password", "activate_password", activations.password, methods=both)
-    pages.add_url_rule("/activate/<name>/second-factor", "activate_second_factor", activations.second_factor, methods=both)
-    pages.add_url_rule("/activated", "activated", activations.activated, methods=both)
+    pages.page("/activate", "activate", activations.code, methods=both)
+    pages.page("/activate/<name>/password", "activate_password", activations.password, methods=both)
+    pages.page("/activate/<name>/second-factor", "activate_second_factor", activations.second_factor, methods=both)
+    pages.page("/activated", "activated", activations.activated, methods=both)

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 _KINDS: Final = {PASSWORD: "password", OTP: "totp", RECOVERY_CODE: "recovery_codes"}
 _BROWSERS: Final = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-_SYSTEMS: Final = (("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS", "macOS"), ("Linux", "Linux"))
+_SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
 
 
 class Home:
@@ -36,11 +43,11 @@ class Home:
         """Show what this is, or to whoever is signed in, their own page."""
         request = read()
         browser, headers = self.desk.flow.browser_of(request)
-        form = self.desk.form_for(ConfirmForm, request, browser)
+        form = self.desk.form_for(ConfirmForm, browser)
         session = self.desk.session(request)
         values: dict[str, Any] = {
             "name": None,
-            "sign_in_url": "/help#sign-in",
+            "sign_in_url": "/sign-in",
             "form": form,
             "end_session_url": "/sessions/end",
             "withdraw_url": "/consents/withdraw",
@@ -49,6 +56,10 @@ class Home:
         }
         values |= self._of(session) if session is not None else _NOBODY
         return PageAnswer("home.html", values=values, headers=headers)
+
+    def sign_in(self) -> Answer | PageAnswer:
+        """Lead to the sign-in for the person's own page."""
+        return self.desk.flow.begin_own(read())
 
     def _of(self, session: LiveSession) -> dict[str, Any]:
         shown = self.desk.rooms.accounts.show(session.account_id)
@@ -112,6 +123,7 @@ def _session_entry(row: Any, current: LiveSession) -> SessionEntry:
 def register(pages: PageApplication, desk: Desk) -> None:
     """Give the pages their addresses."""
     home = Home(desk)
-    pages.add_url_rule("/", "home", home.show, methods=["GET"])
-    pages.add_url_rule("/sessions/end", "end_session", home.end_session, methods=["POST"])
-    pages.add_url_rule("/consents/withdraw", "withdraw_consent", home.withdraw, methods=["POST"])
+    pages.page("/", "home", home.show, methods=["GET"])
+    pages.page("/sign-in", "sign_in_here", home.sign_in, methods=["GET"])
+    pages.page("/sessions/end", "end_session", home.end_session, methods=["POST"])
+    pages.page("/consents/withdraw", "withdraw_consent", home.withdraw, methods=["POST"])

@@ -161,6 +161,6 @@ def register(pages: PageApplication, desk: Desk) -> None:
     """Give the pages their addresses."""
     sharing = Sharing(desk)
     both = ["GET", "POST"]
-    pages.add_url_rule("/i/<interaction_id>/consent", "consent", sharing.consent, methods=both)
-    pages.add_url_rule("/i/<interaction_id>/account", "account", sharing.account, methods=both)
-    pages.add_url_rule("/i/<interaction_id>/level", "level", sharing.level, methods=both)
+    pages.page("/i/<interaction_id>/consent", "consent", sharing.consent, methods=both)
+    pages.page("/i/<interaction_id>/account", "account", sharing.account, methods=both)
+    pages.page("/i/<interaction_id>/level", "level", sharing.level, methods=both)

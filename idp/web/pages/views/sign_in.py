@@ -100,7 +100,7 @@ class SigningIn:
         if not form.validate():
             return self._password_page(at, form)
         self.desk.rooms.volumes.reserve(VolumeKind.SIGN_IN, at.request.address)
-        where = self.desk.where(at.request, at.asked.client)
+        where = self.desk.where(at.request, at.asked)
         signed_in = self.desk.rooms.sign_in.with_password(
             form.username.data or "", form.password.data or "", self.desk.session(at.request), where
         )
@@ -129,7 +129,7 @@ class SigningIn:
             session = self._session(at)
             if session is None:
                 return elsewhere(at)
-            signed_in = self.desk.rooms.sign_in.with_otp(form.code.data or "", session, self.desk.where(at.request, at.asked.client))
+            signed_in = self.desk.rooms.sign_in.with_otp(form.code.data or "", session, self.desk.where(at.request, at.asked))
             if signed_in is not None:
                 return see_other(at.base, self.desk.cookies.set_session(signed_in.session.cookie))
             form.refuse("code", WRONG_TOTP)
@@ -148,7 +148,7 @@ class SigningIn:
             session = self._session(at)
             if session is None:
                 return elsewhere(at)
-            where = self.desk.where(at.request, at.asked.client)
+            where = self.desk.where(at.request, at.asked)
             signed_in = self.desk.rooms.sign_in.with_recovery_code(form.code.data or "", session, where)
             if signed_in is not None:
                 return see_other(at.base, self.desk.cookies.set_session(signed_in.session.cookie))
@@ -163,7 +163,7 @@ class SigningIn:
             return elsewhere(at)
         form = self.desk.form(EnrolTotpForm, at.request)
         if at.request.method == "POST" and at.it.enrolling and form.validate():
-            where = self.desk.where(at.request, at.asked.client)
+            where = self.desk.where(at.request, at.asked)
             try:
                 enrolled = self.desk.rooms.sign_in.enrol_otp(UUID(at.it.enrolling), form.code.data or "", session, where)
             except TotpRefused:
@@ -187,7 +187,7 @@ class SigningIn:
         assert standing is not None  # noqa: S101 - the caller enrolled in it
         person = self.desk.rooms.accounts.person(standing.holder_id)
         browser = self.desk.cookies.find(at.request.cookies, self.desk.cookies.browser) or ""
-        form = self.desk.form_for(KeepCodesForm, at.request, browser)
+        form = self.desk.form_for(KeepCodesForm, browser)
         page = self._page(
             "recovery_codes.html",
             at,
@@ -236,10 +236,10 @@ def register(pages: PageApplication, desk: Desk) -> None:
     """Give the pages their addresses."""
     signing_in = SigningIn(desk)
     both = ["GET", "POST"]
-    pages.add_url_rule("/i/<interaction_id>", "begin", signing_in.begin, methods=["GET"])
-    pages.add_url_rule("/i/<interaction_id>/sign-in", "sign_in", signing_in.password, methods=both)
-    pages.add_url_rule("/i/<interaction_id>/totp", "totp", signing_in.totp, methods=both)
-    pages.add_url_rule("/i/<interaction_id>/recovery-code", "recovery_code", signing_in.recovery_code, methods=both)
-    pages.add_url_rule("/i/<interaction_id>/enrol", "enrol", signing_in.enrol, methods=both)
-    pages.add_url_rule("/i/<interaction_id>/recovery-codes", "recovery_codes", signing_in.codes_kept, methods=both)
-    pages.add_url_rule("/i/<interaction_id>/another", "another", signing_in.another, methods=both)
+    pages.page("/i/<interaction_id>", "begin", signing_in.begin, methods=["GET"])
+    pages.page("/i/<interaction_id>/sign-in", "sign_in", signing_in.password, methods=both)
+    pages.page("/i/<interaction_id>/totp", "totp", signing_in.totp, methods=both)
+    pages.page("/i/<interaction_id>/recovery-code", "recovery_code", signing_in.recovery_code, methods=both)
+    pages.page("/i/<interaction_id>/enrol", "enrol", signing_in.enrol, methods=both)
+    pages.page("/i/<interaction_id>/recovery-codes", "recovery_codes", signing_in.codes_kept, methods=both)
+    pages.page("/i/<interaction_id>/another", "another", signing_in.another, methods=both)

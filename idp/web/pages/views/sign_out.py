@@ -56,7 +56,7 @@ class SigningOut:
 
     def _ask_page(self, request: Request, asked: SignOutRequest, session: LiveSession) -> PageAnswer:
         browser, headers = self.desk.flow.browser_of(request)
-        form = self.desk.form_for(SignOutForm, request, browser)
+        form = self.desk.form_for(SignOutForm, browser)
         reached = [self.desk.told(self.desk.rooms.clients.get(row.client_id), "pending") for row in self._reached(session.id)]
         values: dict[str, Any] = {
             "form": form,
@@ -149,6 +149,6 @@ def _key(name: str) -> str:
 def register(pages: PageApplication, desk: Desk) -> None:
     """Give the pages their addresses."""
     signing_out = SigningOut(desk)
-    pages.add_url_rule("/logout", "sign_out", signing_out.ask, methods=["GET", "POST"])
-    pages.add_url_rule("/logout/confirm", "sign_out_confirm", signing_out.confirm, methods=["POST"])
-    pages.add_url_rule("/signed-out/<name>", "signed_out", signing_out.signed_out, methods=["GET"])
+    pages.page("/logout", "sign_out", signing_out.ask, methods=["GET", "POST"])
+    pages.page("/logout/confirm", "sign_out_confirm", signing_out.confirm, methods=["POST"])
+    pages.page("/signed-out/<name>", "signed_out", signing_out.signed_out, methods=["GET"])

@@ -46,7 +46,7 @@ def static_file(assets: Assets, file: str) -> Answer | PageAnswer:
 
 def register(pages: PageApplication, desk: Desk) -> None:
     """Give the pages their addresses."""
-    pages.add_url_rule("/help", "help", help_page, methods=["GET"])
-    pages.add_url_rule("/privacy", "privacy", privacy_page, methods=["GET"])
-    pages.add_url_rule("/about", "about", about_page, methods=["GET"])
-    pages.add_url_rule("/static/<file>", "static", lambda file: static_file(desk.assets, file), methods=["GET"])
+    pages.page("/help", "help", help_page, methods=["GET"])
+    pages.page("/privacy", "privacy", privacy_page, methods=["GET"])
+    pages.page("/about", "about", about_page, methods=["GET"])
+    pages.page("/static/<file>", "static", lambda file: static_file(desk.assets, file), methods=["GET"])
