@@ -6,6 +6,7 @@ import base64
 import binascii
 import os
 import signal
+import socket
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -187,12 +188,28 @@ def _learn_time(rooms: Rooms, clock: SystemClock) -> None:
         clock.learn(row.now, asked_at=asked_at, answered_at=time.monotonic())
 
 
+def _require_free(host: str, port: int) -> None:
+    """Refuse to share a port: the workers' sockets would let two providers answer in turns.
+
+    Raises:
+        UnsafeSettings: somebody listens there already.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UnsafeSettings(f"{host}:{port} cannot be listened on ({error.strerror}): choose another IDP_BIND") from None
+
+
 def serve(settings: Settings) -> None:
     """Serve until told to stop. The workers read the settings again from the environment this process was started with."""
     from granian import Granian  # noqa: PLC0415 - the server is heavy, and only this command needs it
     from granian.constants import Interfaces  # noqa: PLC0415
 
     host, _, port = settings.bind.rpartition(":")
+    _require_free(host.strip("[]"), int(port))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     Granian(
         target="idp.app:application",

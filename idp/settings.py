@@ -6,6 +6,7 @@ change (law 11).
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from datetime import timedelta
@@ -132,6 +133,11 @@ class Settings(BaseModel):
         return 1 if self.mode is Mode.PRODUCTION else 1000
 
 
+def environment() -> dict[str, str]:
+    """Return the whole environment of this process, for those who compose: settings, and what declarations are filled from."""
+    return dict(os.environ)
+
+
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of `environment` (the process's own if None).
 
@@ -184,7 +190,10 @@ def _unsafe(s: Settings) -> list[tuple[bool, str]]:
         (not test and s.clock_offset_file is not None, "IDP_CLOCK_OFFSET_FILE is for IDP_MODE=test only: remove it"),
         (not production and not _is_loopback(urlsplit(s.issuer).hostname or ""), "IDP_ISSUER has to be on loopback in demo and test"),
         (not production and not _is_loopback(bind_host), "IDP_BIND has to be on loopback in demo and test"),
-        (s.mode is Mode.DEMO and bool(engines), "demo uses the embedded engines: remove IDP_DATABASE_URL and IDP_REDIS_URL"),
+        (
+            s.mode is Mode.DEMO and not all(_engine_is_embedded(url, s.var) for url in engines),
+            "demo uses the embedded engines: remove IDP_DATABASE_URL and IDP_REDIS_URL",
+        ),
         (test and not all(map(_engine_is_local, engines)), "engines have to be on loopback in test"),
         (s.code_for > timedelta(seconds=60), "IDP_CODE_FOR is at most 60 seconds"),
         (s.workers < 1 or s.threads < 1 or s.hash_slots < 1, "IDP_WORKERS, IDP_THREADS and IDP_HASH_SLOTS are at least 1"),
@@ -205,6 +214,15 @@ def _is_loopback(host: str) -> bool:
 def _engine_is_local(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "unix" or "host=/" in url or "host=%2F" in url or _is_loopback(parts.hostname or "")
+
+
+def _engine_is_embedded(url: str, var: Path) -> bool:
+    """Whether `url` names a socket of the engines that the launcher started in `var`, which says there where they are."""
+    try:
+        runtime = json.loads((var / "engines.json").read_text(encoding="utf-8"))["runtime"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return url.startswith(f"unix://{runtime}/") or f"?host={runtime}/" in url
 
 
 def _are_networks(texts: tuple[str, ...]) -> bool:

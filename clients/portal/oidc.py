@@ -260,7 +260,7 @@ class Provider:
 
     def _metadata(self) -> dict[str, Any]:
         """Load discovery once an hour, and refuse it when it speaks for another issuer (OIDC Discovery §4.3)."""
-        metadata = self._client.server_metadata
+        metadata: dict[str, Any] = self._client.server_metadata
         if metadata.get("_loaded_at", 0.0) < time.time() - METADATA_FOR.total_seconds():
             # A key that the provider withdrew must not be believed for as long as this process lives.
             metadata.pop("_loaded_at", None)

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import procrastinate
-from procrastinate.exceptions import ConnectorException
+from procrastinate import sql
+from psycopg.types.json import Jsonb
 
 if TYPE_CHECKING:
     from idp.storage.postgres import Transaction
+
+_DEFER: Final = sql.queries["defer_jobs"]
+_PRIORITY: Final = 0
 
 Handler = Callable[[Mapping[str, Any]], object]
 """Does one job, given what was deferred. A job is done at least once, so doing it twice must change nothing the second time."""
@@ -44,16 +47,10 @@ class Again(Exception):
 class Jobs:
     """Defers jobs in other rooms' transactions."""
 
-    def __init__(self) -> None:
-        self._app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
-
     def defer(self, transaction: Transaction, later: Later) -> None:
-        """Have `later` done once `transaction` has committed; never if it does not."""
-        try:
-            self._app.configure_task(
-                later.task, queue=later.queue, lock=later.lock, connection=transaction.driver, allow_unknown=True
-            ).defer(**later.given)
-        except ConnectorException as error:
-            if error.__cause__ is not None:  # the driver's own error: the transaction knows what it means
-                raise error.__cause__ from None
-            raise
+        """Have `later` done once `transaction` has committed; never if it does not.
+
+        The queue's own statement, run by the transaction like every other: so it is watched, and fails, as every other does.
+        """
+        job = (later.queue, later.task, _PRIORITY, later.lock, None, Jsonb(later.given), None)
+        transaction.all(_DEFER, {"jobs": [job]})

@@ -129,6 +129,7 @@ class Worker:
 
     async def _run(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        self._loop.set_exception_handler(_log_unheard)
         if threading.current_thread() is threading.main_thread():
             for each in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(each, self._stopping.set)
@@ -185,8 +186,8 @@ class Worker:
         passes, suspects = 0, frozenset[int]()
         while True:
             await self._rescue_stalled()
+            suspects = await self._rescue_unended(worker, suspects)
             if passes % 5 == 0:
-                suspects = await self._rescue_unended(worker, suspects)
                 await self._rescue_unknown()
             if passes % 1800 == 0:
                 await self._app.job_manager.delete_old_jobs(
@@ -250,6 +251,12 @@ class _Retries(BaseRetryStrategy):
             seconds = float(min(2 ** min(job.attempts, 16), _LONGEST_WAIT))
         milliseconds = int(seconds * 1000)
         return procrastinate.RetryDecision(retry_in={"milliseconds": milliseconds})
+
+
+def _log_unheard(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log by its type what nobody waits for, such as the end of a job that could not be written: messages may hold values."""
+    error = context.get("exception")
+    log.warning("the job queue: %s", type(error.__cause__ or error).__name__ if error is not None else context.get("message"))
 
 
 def _place(error: BaseException) -> str:

@@ -80,6 +80,8 @@ def read_claims_request(text: str) -> ClaimsRequest:
             if name == "acr" and place == "id_token" and wanted:
                 (essential if wanted.get("essential") is True else voluntary).extend(_classes(wanted))
             if name == "sub" and wanted and isinstance(wanted.get("value"), str):
+                if sub not in {None, wanted["value"]}:
+                    raise ValueError("nobody is two")
                 sub = wanted["value"]
     return ClaimsRequest(
         places.get("userinfo", frozenset()), places.get("id_token", frozenset()), tuple(essential), tuple(voluntary), sub

@@ -10,7 +10,7 @@ from idp.oidc.claims import CLAIMS_OF_SCOPE, TRUTH_CLAIMS
 from idp.oidc.request import DISPLAYS, PROMPTS, RESPONSE_MODES
 
 AUTH_METHODS: Final = ("private_key_jwt", "client_secret_basic", "client_secret_post", "none")
-ASSERTION_ALGS: Final = ("ES256", "PS256", "EdDSA", "RS256")
+ASSERTION_ALGS: Final = ("ES256", "ES384", "ES512", "PS256", "EdDSA", "Ed25519", "RS256")
 ID_TOKEN_ALGS: Final = ("ES256", "RS256")
 GRANT_TYPES: Final = ("authorization_code", "refresh_token", "client_credentials")
 

@@ -70,7 +70,9 @@ class AuthorizationRequest:
         )
 
 
-def prove_client(pairs: Sequence[tuple[str, str]], find: Callable[[str], Client | None]) -> tuple[Client, str, dict[str, str]]:
+def prove_client(
+    pairs: Sequence[tuple[str, str]], find: Callable[[str], Client | None], now: datetime
+) -> tuple[Client, str, dict[str, str]]:
     """Return the client, the redirect URI, and the parameters, once the first two are proved: only then may anything be redirected.
 
     Raises:
@@ -86,7 +88,7 @@ def prove_client(pairs: Sequence[tuple[str, str]], find: Callable[[str], Client 
     if repeated & {"client_id", "redirect_uri"}:
         raise NotRedirectable("invalid_request", "A parameter was sent more than once.")
     client = find(parameters.get("client_id", ""))
-    if client is None or client.is_disabled:
+    if client is None or client.is_disabled or client.is_over(now):
         raise NotRedirectable("unauthorized_client", "The client is not registered here, or not any more.")
     redirect_uri = parameters.get("redirect_uri")
     if redirect_uri is None:
@@ -185,10 +187,10 @@ def _prompts(parameters: Parameters, _client: Client) -> frozenset[str]:
     return prompts
 
 
-def _max_age(parameters: Parameters, _client: Client) -> timedelta | None:
+def _max_age(parameters: Parameters, client: Client) -> timedelta | None:
     text = parameters.get("max_age")
     if text is None:
-        return None
+        return None if client.default_max_age is None else timedelta(seconds=client.default_max_age)
     if not _SECONDS.fullmatch(text):
         raise AnswerWithError("invalid_request", "The max_age is not a number of seconds.")
     return timedelta(seconds=int(text))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parents[2] / "migrations"
 _NEEDED_ROLES = ("idp_app", "idp_worker")
 _DAYS_AHEAD = 7
+_ONE_AT_A_TIME = 4_711_2020
+"""Held while partitions are made: two migrators at once would make the same ones. (Migrations have a lock of their own.)"""
 
 
 class RolesMissing(Refusal):
@@ -71,6 +73,7 @@ def migrate(owner_url: str, today: date, say: Callable[[str], None]) -> None:
         say(f"migrating the database from {before or 'nothing'} to {head()}")
         command.upgrade(_configuration(owner_url), "head")
     with psycopg.connect(owner_url) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
         connection.execute("SELECT make_partitions_ahead(%s, %s)", [today, _DAYS_AHEAD])
 
 

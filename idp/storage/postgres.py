@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import psycopg
 import sqlalchemy
 from psycopg.rows import namedtuple_row
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from idp.storage.breaker import Breaker, EngineAway
@@ -31,14 +31,24 @@ Row = Any
 """A row with its columns as attributes: a named tuple."""
 
 _CALL_LIMIT: Final = 3.0
+_WATCH_EVERY: Final = 0.25
 _KEEP_FOR: Final = 600.0
+_READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
 _CONNECT: Final = {
     "connect_timeout": 2,
     "tcp_user_timeout": 3000,
     "keepalives_idle": 5,
     "target_session_attrs": "read-write",
 }
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction, OSError)
+_AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    OSError,
+)
+_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+"""The server answers, only not this: somebody else holds the row. That says nothing about the next call."""
 
 
 class Database:
@@ -54,6 +64,7 @@ class Database:
         self._engine = sqlalchemy.create_engine(
             "postgresql+psycopg://", creator=self._connect, pool_size=pool, max_overflow=2 * pool, pool_timeout=1, pool_recycle=600
         )
+        sqlalchemy.event.listen(self._engine, "checkout", _replace_closed)
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self._url, application_name=self._name, **_CONNECT)  # type: ignore[arg-type]  # libpq options
@@ -67,8 +78,8 @@ class Database:
             EngineAway: the database did not answer in time; whether the step happened is unknown.
         """
         breaker = self.breaker
-        if breaker.is_open:
-            raise EngineAway("database: breaker open", retry_after=3)
+        breaker.admit()
+        began = time.monotonic()
         try:
             kept = self._keep()
             kept.call.begin()
@@ -78,12 +89,26 @@ class Database:
             finally:
                 kept.call.end()
         except _AWAY as error:
-            self._drop()
-            breaker.failed()
+            self._gave_up(error, time.monotonic() - began)
+            if not _is_connected(error):
+                self._drop()
             raise EngineAway(f"database: {type(error).__name__}") from error
-        if breaker._failures:  # noqa: SLF001 - spares a lock on the hot path
+        except psycopg.Error:
+            breaker.succeeded()
+            raise
+        except BaseException:
+            breaker.undecided()
+            raise
+        if breaker.is_troubled:  # spares a lock on the hot path
             breaker.succeeded()
         return row
+
+    def _gave_up(self, error: BaseException, took: float) -> None:
+        """Tell the breaker of a failure. What the server itself reported is no sign that it hangs, however long it took."""
+        if isinstance(error, _BUSY):
+            self.breaker.succeeded()
+        else:
+            self.breaker.failed(0.0 if getattr(error, "sqlstate", None) else took)
 
     def _keep(self) -> _Kept:
         kept: _Kept | None = getattr(self._kept, "connection", None)
@@ -93,7 +118,7 @@ class Database:
         connection = self._connect()
         connection.autocommit = True
         connection.prepare_threshold = 0
-        kept = _Kept(connection, self._watchdog.watch(connection.fileno()))
+        kept = _Kept(connection, self._watchdog)
         self._kept.connection = kept
         return kept
 
@@ -101,9 +126,7 @@ class Database:
         kept: _Kept | None = getattr(self._kept, "connection", None)
         if kept is not None:
             self._kept.connection = None
-            self._watchdog.forget(kept.call)
-            with contextlib.suppress(Exception):
-                kept.connection.close()
+            kept.close()
 
     # transactions ----------------------------------------------------------------------------------------------------------------
 
@@ -114,24 +137,51 @@ class Database:
         Raises:
             EngineAway: the database did not answer in time.
         """
-        if self.breaker.is_open:
-            raise EngineAway("database: breaker open", retry_after=3)
+        self.breaker.admit()
+        call = _Call()
+        began = time.monotonic()
         try:
-            with self._engine.begin() as connection:
-                call = self._watchdog.watch(_driver(connection).fileno())
-                try:
-                    yield Transaction(connection, call)
-                finally:
-                    self._watchdog.forget(call)
-        except (OperationalError, InterfaceError, PoolTimeoutError, *_AWAY) as error:
-            self.breaker.failed()
-            raise EngineAway(f"database: {type(error).__name__}") from error
-        except DBAPIError as error:
-            if isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):
-                self.breaker.failed()
-                raise EngineAway("database: read only") from error
+            with self._engine.connect() as connection, self._watched(connection, call):
+                yield Transaction(connection, call)
+                with call:
+                    connection.commit()
+        except PoolTimeoutError as error:
+            self.breaker.undecided()
+            raise EngineAway("database: every connection is taken") from error
+        except (DBAPIError, psycopg.Error) as error:
+            away = getattr(error, "orig", error)
+            if not isinstance(away, _AWAY):
+                self.breaker.succeeded()
+                raise
+            self._gave_up(away, time.monotonic() - (call.began or began))
+            raise EngineAway(f"database: {type(away).__name__}") from error
+        except BaseException:
+            self._decide(call)
             raise
         self.breaker.succeeded()
+
+    @contextmanager
+    def _watched(self, connection: sqlalchemy.Connection, call: _Call) -> Iterator[None]:
+        """Watch every call of a transaction, its end included, and leave the pool nothing that is of no use."""
+        call.fd = _driver(connection).fileno()
+        self._watchdog.add(call)
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(getattr(error, "orig", error), psycopg.errors.ReadOnlySqlTransaction):
+                connection.invalidate()  # a server that was demoted
+            with contextlib.suppress(DBAPIError), call:
+                connection.rollback()
+            raise
+        finally:
+            self._watchdog.forget(call)
+
+    def _decide(self, call: _Call) -> None:
+        """Judge a transaction that its own block ended: the engine answered, or was not asked."""
+        if call.answered:
+            self.breaker.succeeded()
+        else:
+            self.breaker.undecided()
 
     def close(self) -> None:
         """Close what this thread and the pool hold."""
@@ -149,11 +199,8 @@ class Transaction:
 
     def all(self, statement: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Return every row of `statement`."""
-        self._call.begin()
-        try:
+        with self._call:
             return list(self._connection.exec_driver_sql(statement, dict(parameters or {})))
-        finally:
-            self._call.end()
 
     def one(self, statement: str, parameters: Mapping[str, object] | None = None) -> Row | None:
         """Return the first row of `statement`, or None."""
@@ -162,15 +209,16 @@ class Transaction:
 
     def run(self, statement: str, parameters: Mapping[str, object] | None = None) -> int:
         """Run `statement` and return how many rows it touched."""
-        self._call.begin()
-        try:
+        with self._call:
             return self._connection.exec_driver_sql(statement, dict(parameters or {})).rowcount
-        finally:
-            self._call.end()
 
     @property
     def driver(self) -> psycopg.Connection[Any]:
-        """The driver's connection of this transaction, for a library that joins it (the job queue)."""
+        """The driver's connection of this transaction, for a library that joins it (the job queue).
+
+        What the library calls is watched too: from here until the next call of this transaction, or its end.
+        """
+        self._call.begin()
         return _driver(self._connection)
 
 
@@ -178,41 +226,75 @@ def _driver(connection: sqlalchemy.Connection) -> psycopg.Connection[Any]:
     return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
 
 
+def _replace_closed(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:
+    """Have the pool replace a connection that the server closed while nobody used it: looked at, without asking the server."""
+    if connection.closed or not _is_silent(connection.fileno()):
+        raise DisconnectionError
+
+
+def _is_silent(fd: int) -> bool:
+    """Whether there is nothing to read: an idle connection that can be read has been closed by the server."""
+    poll = select.poll()
+    poll.register(fd, _READABLE)
+    return not poll.poll(0)
+
+
+def _is_connected(error: BaseException) -> bool:
+    """Whether the connection is as good as before: the statement alone was ended."""
+    return isinstance(error, (*_BUSY, psycopg.errors.QueryCanceled))
+
+
 class _Kept:
     """A connection that one thread keeps."""
 
-    def __init__(self, connection: psycopg.Connection[Any], call: _Call) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], watchdog: _Watchdog) -> None:
         self.connection = connection
         self.cursor = connection.cursor(row_factory=namedtuple_row)
-        self.call = call
+        self.call = _Call(connection.fileno())
+        self._watchdog = watchdog
+        self._watchdog.add(self.call)
         self._old_at = time.monotonic() + _KEEP_FOR
         self._poll = select.poll()
-        self._poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+        self._poll.register(connection.fileno(), _READABLE)
 
-    def __del__(self) -> None:
-        """Close with the thread that kept it."""
+    def close(self) -> None:
+        """Let go of it."""
+        self._watchdog.forget(self.call)  # first: its descriptor may be somebody else's a moment later
         with contextlib.suppress(Exception):
             self.connection.close()
 
+    def __del__(self) -> None:
+        """Close with the thread that kept it."""
+        self.close()
+
     def is_usable(self) -> bool:
-        """Neither old, nor closed, nor with anything to read: an idle connection that can be read has been closed by the server."""
+        """Neither old, nor closed, nor with anything to read."""
         return not self.connection.closed and time.monotonic() < self._old_at and not self._poll.poll(0)
 
 
 class _Call:
-    """Whether a call is under way on one connection, and since when."""
+    """Whether a call is under way on one connection, and since when; `with call:` is around each."""
 
-    __slots__ = ("fd", "since")
+    __slots__ = ("answered", "began", "fd", "since")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int = -1) -> None:
         self.fd = fd
         self.since = 0.0
+        self.began = 0.0
+        self.answered = False
 
     def begin(self) -> None:
-        self.since = time.monotonic()
+        self.since = self.began = time.monotonic()
 
     def end(self) -> None:
         self.since = 0.0
+
+    def __enter__(self) -> None:
+        self.begin()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.since = 0.0
+        self.answered = self.answered or error is None
 
 
 class _Watchdog:
@@ -224,26 +306,28 @@ class _Watchdog:
         self._lock = threading.Lock()
         self._pid = 0
 
-    def watch(self, fd: int) -> _Call:
-        call = _Call(fd)
+    def add(self, call: _Call) -> None:
+        """Watch the calls on a connection until it is forgotten."""
         with self._lock:
             self._calls.add(call)
             if self._pid != os.getpid():  # threads do not survive a fork
                 self._pid = os.getpid()
                 threading.Thread(target=self._run, name="database-watchdog", daemon=True).start()
-        return call
 
     def forget(self, call: _Call) -> None:
+        """Watch no more."""
         with self._lock:
             self._calls.discard(call)
 
     def _run(self) -> None:
         while True:
-            time.sleep(0.25)
+            time.sleep(_WATCH_EVERY)
             latest = time.monotonic() - self._limit
             with self._lock:
-                late = [call for call in self._calls if 0.0 < call.since < latest]
-                for call in late:
+                for call in [call for call in self._calls if 0.0 < call.since < latest]:
                     self._calls.discard(call)
                     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(call.fd)) as shut:
                         shut.shutdown(socket.SHUT_RDWR)
+                if not self._calls:
+                    self._pid = 0
+                    return

@@ -29,6 +29,7 @@ _MOST_PAIRS: Final = 100
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*")
 _COOKIE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SINGLE_HEADERS: Final = {
     "HTTP_HOST": "host",
@@ -124,7 +125,9 @@ class Door:
         try:
             request = self._read(environ)
         except Unreadable as refusal:
-            request = Request("GET", "/", (), (), {}, {}, "", new_reference())
+            path = environ.get("PATH_INFO", "")
+            shown = path if _PATH.fullmatch(path) else "/"  # programs are told in their own form, whatever could not be read
+            request = Request("GET", shown, (), (), {}, {}, "", new_reference())
             answer = self._as_answer(self._on_error(request, refusal), request)
             return self._send(answer, request, start_response)
         methods = self._routes.get(request.path)
@@ -146,7 +149,8 @@ class Door:
         return self._render(answer, request) if isinstance(answer, PageAnswer) else answer
 
     def _send(self, answer: Answer, request: Request, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        headers = [*answer.headers, ("Content-Length", str(len(answer.body))), *_ALWAYS]
+        length = () if answer.status in _NO_CONTENT else (("Content-Length", str(len(answer.body))),)
+        headers = [*answer.headers, *length, *_ALWAYS]
         start_response(_STATUS.get(answer.status) or f"{answer.status} Status", headers)
         self._after(request, answer.status)
         return (answer.body if request.method != "HEAD" else b"",)
@@ -165,7 +169,7 @@ class Door:
         if method not in _METHODS:
             raise Unreadable(405, "method")
         path = environ.get("PATH_INFO", "") or "/"
-        if not _PATH.fullmatch(path) or "//" in path or "/." in path:
+        if not _PATH.fullmatch(path) or "//" in path or path.removeprefix("/.well-known").find("/.") >= 0:
             raise Unreadable(404, "path")
         query_string = environ.get("QUERY_STRING", "")
         if len(query_string) > _MOST_LINE:
@@ -183,7 +187,7 @@ class Door:
         return Request(
             method=method,
             path=path,
-            query=read_pairs(query_string.encode("latin-1")) if query_string else (),
+            query=read_pairs(_as_sent(query_string)) if query_string else (),
             form=form,
             headers=headers,
             cookies=_read_cookies(environ.get("HTTP_COOKIE", "")),
@@ -245,6 +249,14 @@ def read_pairs(raw: bytes) -> Pairs:
     return tuple(_decode_pair(part) for part in parts if part)
 
 
+def _as_sent(text: str) -> bytes:
+    """Return the bytes of a text of the environ (PEP 3333: one character a byte)."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise Unreadable(400, "charset") from None
+
+
 def _decode_pair(part: bytes) -> tuple[str, str]:
     if _BAD_ESCAPE.search(part):
         raise Unreadable(400, "escape")
@@ -261,7 +273,9 @@ def _decode_pair(part: bytes) -> tuple[str, str]:
 def _read_body(environ: Mapping[str, Any]) -> bytes:
     length = environ.get("CONTENT_LENGTH")
     if length:
-        if not length.isdigit() or int(length) > MOST_BODY:
+        if not _LENGTH.fullmatch(length):
+            raise Unreadable(400, "content length")
+        if int(length) > MOST_BODY:
             raise Unreadable(413, "body")
         body = environ["wsgi.input"].read(int(length))
         if len(body) != int(length):
@@ -294,6 +308,9 @@ def new_reference() -> str:
     number = int.from_bytes(random_bytes(7), "big")
     return "".join(_REFERENCE_LETTERS[number >> shift & 31] for shift in range(0, 50, 5))
 
+
+_NO_CONTENT: Final = frozenset({204, 304})
+"""Answers that have no length of their own (RFC 9110 §8.6)."""
 
 _ALWAYS: Final = (("X-Content-Type-Options", "nosniff"),)
 

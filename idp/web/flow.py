@@ -116,7 +116,7 @@ class Flow:
             return OWN_REQUEST
         client = self.rooms.clients.find(it.client_id)
         redirect_uri = it.parameters["redirect_uri"]
-        if client is None or client.is_disabled or not client.is_redirect_uri(redirect_uri):
+        if client is None or client.is_disabled or client.is_over(self.rooms.clock.now()) or not client.is_redirect_uri(redirect_uri):
             raise ClientGone
         return read_authorization_request(client, redirect_uri, it.parameters)
 
@@ -157,6 +157,8 @@ class Flow:
             if hint is None:
                 return Decision(Refuse("invalid_request"), asked.asked(begun_at, None), None)
             hinted = hint.sub
+            if asked.claims.sub not in {None, hinted}:  # one of them is somebody else, whoever is signed in
+                return Decision(Refuse("login_required"), asked.asked(begun_at, hinted), None)
         wanted = asked.asked(begun_at, hinted)
         if it is not None and it.anew_at is not None:
             wanted = replace(wanted, prompts=wanted.prompts | {"login"}, begun_at=it.anew_at)

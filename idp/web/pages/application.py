@@ -96,16 +96,13 @@ def create_pages(desk: Desk, present: Callable[[PageAnswer, ReadRequest], Answer
 def _refuse_foreign_forms(desk: Desk) -> PageAnswer | None:
     """Refuse a form that another site sent (ASVS 3.5.1), beside the proof in the form itself.
 
-    A browser that tells Sec-Fetch-Site is believed. One that does not may send Origin: then it has to be ours; `null` is what our
-    own pages send under `no-referrer`, and leaves the decision to the form's proof.
+    Sec-Fetch-Site and Origin each have to be ours where a browser tells them; `null` is what our own pages send as Origin under
+    `no-referrer`, and leaves the decision to the other and to the form's proof.
     """
     request = read()
     if request.method != "POST" or request.path in _SENT_BY_PORTALS:
         return None
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin", "null")
-    if site is not None:
-        is_ours = site == "same-origin"
-    else:
-        parts = urlsplit(desk.issuer)
-        is_ours = origin in {"null", f"{parts.scheme}://{parts.netloc}"}
+    parts = urlsplit(desk.issuer)
+    is_ours = site in {None, "same-origin"} and origin in {"null", f"{parts.scheme}://{parts.netloc}"}
     return None if is_ours else desk.page_error(request, "forged", status=403)

@@ -43,9 +43,9 @@ def to_client(answer: AuthorizationAnswer, *headers: tuple[str, str]) -> Answer 
     return see_other(answer.location, *headers)
 
 
-def error_answer(error: ProtocolError) -> Answer:
+def error_answer(error: ProtocolError, *headers: tuple[str, str]) -> Answer:
     """Return the JSON form of an error (RFC 6749 §5.2), for endpoints that clients call directly."""
-    return json_answer(error.status, {"error": error.error, "error_description": error.description})
+    return json_answer(error.status, {"error": error.error, "error_description": error.description}, *headers)
 
 
 def bearer_error(error: BearerError) -> Answer:

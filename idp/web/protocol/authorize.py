@@ -37,7 +37,7 @@ class Authorize:
     def _read(self, pairs: tuple[tuple[str, str], ...]) -> AuthorizationRequest | Answer | PageAnswer:
         rooms = self._flow.rooms
         try:
-            client, redirect_uri, parameters = prove_client(pairs, rooms.clients.find)
+            client, redirect_uri, parameters = prove_client(pairs, rooms.clients.find, rooms.clock.now())
         except Unreadable as error:
             client, redirect_uri, parameters = error.client, error.redirect_uri, error.parameters
             return self._refused(error, redirect_uri, parameters, client.response_modes)

@@ -49,7 +49,7 @@ class Direct:
             form = read_form(request)
             answer = endpoint(form, request.headers.get("authorization"), Origin(request.request_id, request.address))
         except TokenError as error:
-            return error_answer(error)
+            return error_answer(error, *headers)
         if answer.status == _UNAUTHENTICATED:
             refused = self._count_failure(request, form)
             if refused is not None:

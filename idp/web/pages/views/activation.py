@@ -137,9 +137,12 @@ class Activations:
             made_at=self.desk.rooms.clock.now().astimezone(UTC),
         )
 
-    @staticmethod
-    def activated() -> PageAnswer:
-        """Say that the account is ready."""
+    def activated(self) -> PageAnswer:
+        """Say that the account is ready; the recovery codes are not shown again, kept or not."""
+        request = read()
+        form = self.desk.form(KeepCodesForm, request)
+        if request.method == "POST" and not form.validate() and form.is_forged:
+            return self.desk.page_error(request, "forged", status=403)
         return PageAnswer("done.html", values={"kind": "activated", "onward": Link(TO_FIRST_PAGE, "/")})
 
     # what is kept between the pages -------------------------------------------------------------------------------------------------------

@@ -95,9 +95,7 @@ class SigningIn:
         if not isinstance(at.step, LogIn):
             return elsewhere(at)
         form = self.desk.form(SignInForm, at.request)
-        if at.request.method == "GET":
-            return self._password_page(at, form)
-        if not form.validate():
+        if at.request.method != "POST" or not form.validate():
             return self._password_page(at, form)
         self.desk.rooms.volumes.reserve(VolumeKind.SIGN_IN, at.request.address)
         where = self.desk.where(at.request, at.asked)
@@ -113,7 +111,7 @@ class SigningIn:
         return see_other(at.base, *headers)
 
     def _password_page(self, at: Here, form: SignInForm) -> PageAnswer:
-        if at.request.method == "GET" and not form.username.data:
+        if at.request.method != "POST" and not form.username.data:
             form.username.data = at.asked.login_hint if at.asked.login_hint.isdigit() else ""
         return self._page("sign_in.html", at, form, "/sign-in", step=1, activate_url="/activate")
 
@@ -203,7 +201,11 @@ class SigningIn:
     def codes_kept(self, interaction_id: str) -> Answer | PageAnswer:
         """Go on after the recovery codes were shown: they are not shown again, kept or not."""
         request = read()
-        return self.desk.flow.proceed(request, self.desk.interaction(request, interaction_id))
+        it = self.desk.interaction(request, interaction_id)
+        form = self.desk.form(KeepCodesForm, request)
+        if request.method == "POST" and not form.validate() and form.is_forged:
+            return self.desk.page_error(request, "forged", status=403)
+        return self.desk.flow.proceed(request, it)
 
     def another(self, interaction_id: str) -> Answer | PageAnswer:
         """Begin the sign-in anew as somebody else: the session of this browser is left as it is until somebody else proves who they are."""
@@ -242,4 +244,4 @@ def register(pages: PageApplication, desk: Desk) -> None:
     pages.page("/i/<interaction_id>/recovery-code", "recovery_code", signing_in.recovery_code, methods=both)
     pages.page("/i/<interaction_id>/enrol", "enrol", signing_in.enrol, methods=both)
     pages.page("/i/<interaction_id>/recovery-codes", "recovery_codes", signing_in.codes_kept, methods=both)
-    pages.page("/i/<interaction_id>/another", "another", signing_in.another, methods=both)
+    pages.page("/i/<interaction_id>/another", "another", signing_in.another, methods=["GET"])

@@ -113,7 +113,7 @@ class SigningOut:
         if stored is None:
             return self._signed_out_page(request, [], None, 0, SignOutRequest())
         kept = json.loads(stored)
-        looked = next((int(value) for key, value in request.query if key == "looked" and value.isdigit() and len(value) < 3), 0)  # noqa: PLR2004
+        looked = next((int(value) for key, value in request.query if key == "looked" and value.isdecimal() and len(value) < 3), 0)  # noqa: PLR2004
         client = self.desk.rooms.clients.find(kept["client"]) if kept["client"] else None
         notices = self.desk.rooms.sessions.notices(UUID(kept["session"]))
         return self._signed_out_page(request, notices, kept["back_to"], looked, SignOutRequest(client=client))

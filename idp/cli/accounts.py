@@ -1,0 +1,201 @@
+"""`idp accounts`: enter people, hand over activation codes, look, lock and unlock."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import click
+
+from idp.accounts.model import AccountShown, DeclarationRefused, Lock, PersonDeclaration, PersonType
+from idp.cli.composition import opened_rooms
+from idp.cli.evidence import evidence
+from idp.cli.frame import Frame, answering, operated, pairs, read_instant
+from idp.cli.subjects import account_id_of, id_of, of_account
+from idp.enrolment.model import CODE_LIVES_FOR
+from idp.reference.model import Sex
+
+if TYPE_CHECKING:
+    from typing import TextIO
+    from uuid import UUID
+
+    from idp.assurance.model import Assessment
+    from idp.audit.model import Origin
+
+_FIELDS: Final = (
+    "person_type", "personal_number", "full_name", "birth_date", "sex", "nationality", "phone", "email", "address", "locale",
+)
+_NEEDED: Final = ("personal_number", "full_name", "birth_date", "sex")
+
+
+@click.group()
+def accounts() -> None:
+    """People and their accounts. ACCOUNT is a personal number or an account id."""
+
+
+accounts.add_command(evidence)
+
+
+@accounts.command("add")
+@click.option("--from", "source", type=click.File(encoding="utf-8"), help="Read the fields from a JSON file, or from - (standard input).")
+@click.option("--type", "person_type", type=click.Choice([each.value for each in PersonType]), help="Who the person is to the law [citizen].")
+@click.option("--number", "personal_number", help="Personal number. Other accounts of this machine see options: prefer --from.")
+@click.option("--name", "full_name")
+@click.option("--born", "birth_date", metavar="YYYY-MM-DD")
+@click.option("--sex", type=click.Choice([each.value for each in Sex]))
+@click.option("--nationality", metavar="XX", help="ISO 3166-1 alpha-2 [VN].")
+@click.option("--phone")
+@click.option("--email")
+@click.option("--address")
+@click.option("--locale", metavar="xx", help="Language the person is spoken to in [vi].")
+@operated
+@answering
+def add(frame: Frame, origin: Origin, source: TextIO | None, **given: str | None) -> None:
+    """Enter a person and make their account, which they activate with a code (`idp accounts activate`)."""
+    declaration = _declaration(_read(source) | {name: value for name, value in given.items() if value is not None})
+    with opened_rooms() as rooms:
+        account_id = rooms.accounts.add(declaration, origin)
+        shown = rooms.accounts.show(account_id)
+    document = {"account_id": account_id, "holder_id": shown.holder_id, "state": shown.state, "number": shown.masked_number}
+    frame.answer(document, [f"Entered {shown.full_name} ({shown.masked_number}).", f"Account {account_id}, not active yet."])
+
+
+def _read(source: TextIO | None) -> dict[str, Any]:
+    if source is None:
+        return {}
+    try:
+        read = json.load(source)
+    except ValueError:
+        raise click.BadParameter("is not JSON", param_hint="--from") from None
+    if not isinstance(read, dict) or not set(read) <= set(_FIELDS) or not all(isinstance(each, str) for each in read.values()):
+        raise click.BadParameter(f"must be one object of texts, among {', '.join(_FIELDS)}", param_hint="--from")
+    return read
+
+
+def _declaration(given: dict[str, Any]) -> PersonDeclaration:
+    missing = [name for name in _NEEDED if not given.get(name)]
+    if missing:
+        raise click.UsageError(f"missing: {', '.join(missing)}")
+    try:
+        birth_date = date.fromisoformat(given.pop("birth_date"))
+    except ValueError:
+        raise DeclarationRefused("birth_date", "not a day such as 1990-01-31") from None
+    try:
+        person_type = PersonType(given.pop("person_type", PersonType.CITIZEN))
+        sex = Sex(given.pop("sex"))
+    except ValueError as error:
+        raise DeclarationRefused("person_type or sex", "unknown word") from error
+    return PersonDeclaration(
+        person_type=person_type, sex=sex, birth_date=birth_date, nationality=given.pop("nationality", "VN"), **given
+    )
+
+
+@accounts.command("activate")
+@of_account
+@operated
+@answering
+def activate(frame: Frame, origin: Origin, account: str) -> None:
+    """Print a code with which the person, and nobody else, sets password and second factor. Earlier codes are void."""
+    with opened_rooms() as rooms:
+        account_id = account_id_of(rooms, account)
+        code = rooms.activation.issue(account_id, by=origin.operator, origin=origin)
+        good_until = rooms.clock.now() + CODE_LIVES_FOR
+        address = rooms.issuer + "/activate"
+        good_until = good_until.astimezone(ZoneInfo(rooms.zone))
+    document = {"account_id": account_id, "code": code, "address": address, "good_until": good_until}
+    frame.answer(
+        document,
+        [f"Activation code  {code}", f"To be typed at   {address}", f"Good until       {good_until:%Y-%m-%d %H:%M %z}", "Shown this once."],
+    )
+
+
+@accounts.command("show")
+@of_account
+@answering
+def show(frame: Frame, account: str) -> None:
+    """Show an account: number and channels masked, level, second factor, locks."""
+    with opened_rooms() as rooms:
+        account_id = account_id_of(rooms, account)
+        shown = rooms.accounts.show(account_id)
+        level = rooms.levels.current(shown.holder_id)
+        methods = sorted(rooms.authenticators.possible(account_id))
+        zone = ZoneInfo(rooms.zone)
+    document = _document(shown, level, methods)
+    said = {
+        "account": shown.account_id,
+        "holder": shown.holder_id,
+        "state": f"{shown.state}{', locked' if shown.is_locked else ''}",
+        "name": shown.full_name,
+        "person": shown.person_type,
+        "number": shown.masked_number,
+        "phone": shown.masked_phone,
+        "email": shown.masked_email,
+        "level": f"{level.ial} (policy {level.policy_version})",
+        "can prove": methods,
+        "entered": shown.created_at.astimezone(zone),
+        "activated": shown.activated_at and shown.activated_at.astimezone(zone),
+    }
+    frame.answer(document, [*pairs(said), *(_line(each, zone) for each in shown.locks)])
+
+
+def _document(shown: AccountShown, level: Assessment, methods: list[str]) -> dict[str, object]:
+    return {
+        "account_id": shown.account_id,
+        "holder_id": shown.holder_id,
+        "state": shown.state,
+        "is_locked": shown.is_locked,
+        "person_type": shown.person_type,
+        "full_name": shown.full_name,
+        "number": shown.masked_number,
+        "phone": shown.masked_phone,
+        "email": shown.masked_email,
+        "locale": shown.locale,
+        "created_at": shown.created_at,
+        "activated_at": shown.activated_at,
+        "not_before": shown.not_before,
+        "ial": level.ial,
+        "ial_until": level.until,
+        "policy_version": level.policy_version,
+        "methods": methods,
+        "locks": [{name: getattr(lock, name) for name in Lock.__slots__} for lock in shown.locks],
+    }
+
+
+def _line(lock: Lock, zone: ZoneInfo) -> str:
+    until = f" until {lock.until.astimezone(zone):%Y-%m-%d %H:%M}" if lock.until else ""
+    lifted = f"; lifted {lock.lifted_at.astimezone(zone):%Y-%m-%d %H:%M} by {lock.lifted_by}" if lock.lifted_at else ""
+    placed = f"{lock.placed_at.astimezone(zone):%Y-%m-%d %H:%M} by {lock.placed_by}"
+    return f"lock {lock.id}: {lock.reason} ({lock.legal_basis}), placed {placed}{until}{lifted}"
+
+
+@accounts.command("lock")
+@of_account
+@click.option("--reason", required=True, help="Why, for the record.")
+@click.option("--legal-basis", required=True, help="On what legal basis, such as a decree and its article.")
+@click.option("--until", metavar="INSTANT", help="When it ends by itself (ISO 8601); else it holds until it is lifted.")
+@operated
+@answering
+def lock(frame: Frame, origin: Origin, account: str, reason: str, legal_basis: str, until: str | None) -> None:
+    """Lock an account: dead at once, everywhere. Its sessions end and the portals they reached are told."""
+    with opened_rooms() as rooms:
+        account_id = account_id_of(rooms, account)
+        ends_at = read_instant(until, ZoneInfo(rooms.zone))
+        lock_id = rooms.accounts.lock(account_id, reason=reason, legal_basis=legal_basis, until=ends_at, origin=origin)
+        ended = rooms.sessions.end_dead()
+    document = {"account_id": account_id, "lock_id": lock_id, "until": ends_at}
+    frame.answer(document, f"Locked ({lock_id})." + (f" {ended} sessions ended." if ended else ""))
+
+
+@accounts.command("unlock")
+@of_account
+@click.option("--lock", "lock_id", callback=id_of, metavar="ID", help="Lift this one alone; else all.")
+@operated
+@answering
+def unlock(frame: Frame, origin: Origin, account: str, lock_id: UUID | None) -> None:
+    """Lift one lock, or all of them. What a lock killed stays dead: the person signs in anew."""
+    with opened_rooms() as rooms:
+        account_id = account_id_of(rooms, account)
+        left = rooms.accounts.unlock(account_id, lock_id, origin=origin)
+    frame.answer({"account_id": account_id, "locks_left": left}, f"Lifted; {left} locks still hold." if left else "Unlocked.")

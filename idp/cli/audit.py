@@ -1,0 +1,120 @@
+"""`idp audit tail`: what happened, each row proved against its leaf."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import click
+
+from idp.audit.model import event_classes
+from idp.audit.reading import Recorded, Wanted, latest, since
+from idp.cli.composition import opened_rooms
+from idp.cli.frame import Frame, answering, encode
+from idp.cli.subjects import account_id_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from idp.rooms import Rooms
+
+_LOOK_EVERY: Final = 1.0
+_LATE_BY: Final = timedelta(seconds=10)
+"""A row is committed later than its instant says, by no more than a transaction may last."""
+_MOST: Final = 1000
+_BODY: Final = frozenset({"kind", "request", "operator", "address"})
+_ROOMS: Final = ("accounts", "assurance.events", "authenticators", "clients", "enrolment", "grants", "keys", "sessions", "throttle")
+
+
+@click.group()
+def audit() -> None:
+    """The record of what happened."""
+
+
+@audit.command("tail")
+@click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C; with --json, one document a line.")
+@click.option("--account", metavar="ACCOUNT", help="Of this account only.")
+@click.option("--client", "client_id", metavar="CLIENT", help="Of this client only.")
+@click.option("--kind", help="Of this kind (accounts.account_locked) or room (accounts) only.")
+@click.option("-n", "most", type=click.IntRange(0, _MOST), default=20, show_default=True, help="How many of the last events.")
+@answering
+def tail(frame: Frame, account: str | None, client_id: str | None, kind: str | None, most: int, *, follow: bool) -> int:
+    """Print the last events, the oldest first. Ends with 1 when a row is not what was written."""
+    with opened_rooms() as rooms:
+        wanted = Wanted(
+            account_id=account_id_of(rooms, account) if account else None,
+            client_id=rooms.clients.show(client_id).id if client_id else None,
+            kind=kind,
+        )
+        began_at = rooms.clock.now()
+        with rooms.database.transaction() as transaction:
+            found = latest(transaction, wanted, most=most)
+        zone = ZoneInfo(rooms.zone)
+        if not follow:
+            frame.answer({"events": [_document(each) for each in found]}, _lines(found, zone))
+            return int(any(each.state == "altered" for each in found))
+        _print(frame, found, zone)
+        seen = {each.id for each in found}
+        _follow(frame, rooms, wanted, seen, zone, began_at - _LATE_BY if most else began_at)
+    return 0
+
+
+def _follow(frame: Frame, rooms: Rooms, wanted: Wanted, seen: set[UUID], zone: ZoneInfo, at: object) -> None:
+    first_at = rooms.clock.now() if at is None else at
+    while True:
+        look_from = max(first_at, rooms.clock.now() - _LATE_BY)  # type: ignore[type-var]
+        with rooms.database.transaction() as transaction:
+            found = [each for each in since(transaction, wanted, look_from, most=_MOST) if each.id not in seen]
+        _print(frame, found, zone)
+        seen |= {each.id for each in found}
+        time.sleep(_LOOK_EVERY)
+
+
+def _print(frame: Frame, found: Iterable[Recorded], zone: ZoneInfo) -> None:
+    for each in found:
+        document = encode(_document(each))
+        frame.answer(_document(each), _line(each, zone)) if not frame.as_json else print(  # noqa: T201 - a command's answer
+            " ".join(document.split()), flush=True
+        )
+
+
+def _document(event: Recorded) -> dict[str, object]:
+    return {
+        "id": event.id,
+        "at": event.at,
+        "kind": event.kind,
+        "known": event.kind in known_kinds(),
+        "state": event.state,
+        **{name: value for name, value in event.related.items()},
+        "body": event.body,
+    }
+
+
+def _lines(found: Iterable[Recorded], zone: ZoneInfo) -> list[str]:
+    return [_line(each, zone) for each in found] or ["No event."]
+
+
+def _line(event: Recorded, zone: ZoneInfo) -> str:
+    body = event.body or {}
+    who = body.get("operator") or body.get("address") or "-"
+    facts = [f"{name}={value}" for name, value in body.items() if name not in _BODY]
+    facts += [f"{name.removesuffix('_id')}={value}" for name, value in event.related.items()]
+    marks = {"altered": "  !! NOT WHAT WAS WRITTEN: its leaf does not match", "erased": "  (erased)", "intact": ""}[event.state]
+    unknown = "" if event.kind in known_kinds() else " (of another version)"
+    return f"{event.at.astimezone(zone):%Y-%m-%d %H:%M:%S}  {event.kind}{unknown}  {who}  {' '.join(facts)}{marks}"
+
+
+def known_kinds() -> dict[str, str]:
+    """Return every kind of event that this version writes, with what it means."""
+    if not _KNOWN:
+        for room in _ROOMS:
+            import_module(f"idp.{room if '.' in room else room + '.model'}")
+        _KNOWN.update({each.kind: (each.__doc__ or "").strip() for each in event_classes() if each.kind})
+    return _KNOWN
+
+
+_KNOWN: dict[str, str] = {}

@@ -1,0 +1,157 @@
+"""`idp clients`: import declarations, look, disable, enable, give a new secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from idp.cli.composition import find_own_demo, opened_rooms
+from idp.cli.frame import Frame, answering, operated, pairs, table
+from idp.clients.filling import fill
+from idp.clients.model import DeclarationRefused
+from idp.settings import PREFIX, environment
+
+if TYPE_CHECKING:
+    from idp.audit.model import Origin
+    from idp.clients.model import Change, Client
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def clients() -> None:
+    """Relying parties. Declarations are JSON with the names of RFC 7591; clients/README.md lists them."""
+
+
+@clients.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@click.option("--jwks", type=_FILE, help="Public keys of the one client that authenticates by private_key_jwt and brings none.")
+@operated
+@answering
+def import_(frame: Frame, origin: Origin, files: tuple[Path, ...], jwks: Path | None) -> None:
+    """Register what is declared, all of it or nothing, and print what changed. `${NAME}` is filled from the environment.
+
+    A secret that is made here is shown this once.
+    """
+    variables = _variables()
+    declared = [fill(each, variables) for file in files for each in _read(file)]
+    keys = _read(jwks)[0] if jwks is not None else None
+    with opened_rooms() as rooms:
+        changes = rooms.clients.import_(declared, jwks=keys, origin=origin)
+    frame.answer({"clients": [_change(each) for each in changes]}, [line for each in changes for line in _lines(each)])
+
+
+def _variables() -> dict[str, str]:
+    """Return what declarations are filled from: the environment without our settings; beside a demo, its addresses before that."""
+    given = environment()
+    running = find_own_demo(given)
+    addresses = {} if running is None else dict(running.variables)
+    return addresses | {name: value for name, value in given.items() if not name.startswith(PREFIX)}
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise DeclarationRefused(file.name, "is not JSON in UTF-8") from None
+    objects = read if isinstance(read, list) else [read]
+    if not all(isinstance(each, dict) for each in objects) or not objects:
+        raise DeclarationRefused(file.name, "holds neither an object nor a list of objects")
+    return objects
+
+
+def _change(change: Change) -> dict[str, object]:
+    document: dict[str, object] = {"client_id": change.client_id, "what": change.what, "fields": list(change.fields)}
+    return document | ({"client_secret": change.new_secret} if change.new_secret else {})
+
+
+def _lines(change: Change) -> list[str]:
+    fields = f": {', '.join(change.fields)}" if change.what == "changed" else ""
+    lines = [f"{change.client_id}  {change.what}{fields}"]
+    return lines if change.new_secret is None else [*lines, f"  secret, shown this once: {change.new_secret}"]
+
+
+@clients.command("list")
+@answering
+def list_(frame: Frame) -> None:
+    """List every client."""
+    with opened_rooms() as rooms:
+        found, now = rooms.clients.list_(), rooms.clock.now()
+    rows = [
+        (each.client_id, _state(each, is_over=each.is_over(now)), each.profile, each.token_endpoint_auth_method, each.minimum, each.name())
+        for each in found
+    ]
+    document = {"clients": [_summary(each, is_over=each.is_over(now)) for each in found]}
+    frame.answer(document, table(("client", "state", "profile", "authenticates by", "minimum", "name"), rows, empty="No client."))
+
+
+@clients.command("show")
+@click.argument("client_id", metavar="CLIENT")
+@answering
+def show(frame: Frame, client_id: str) -> None:
+    """Show one client: its declaration as stored, and its state. Secrets are not stored and cannot be shown."""
+    with opened_rooms() as rooms:
+        client = rooms.clients.show(client_id)
+        summary = _summary(client, is_over=client.is_over(rooms.clock.now()))
+    declared = {name: value if isinstance(value, str | list) else json.dumps(value, ensure_ascii=False) for name, value in client.metadata.items()}
+    said = {"id": client.id, "state": summary["state"], "because": client.disabled_reason, "sector": client.sector, "ends": client.expires_at}
+    frame.answer(summary | {"declaration": dict(client.metadata)}, pairs(said | declared))
+
+
+def _summary(client: Client, *, is_over: bool) -> dict[str, object]:
+    return {
+        "id": client.id,
+        "client_id": client.client_id,
+        "client_name": client.name(),
+        "profile": client.profile,
+        "state": _state(client, is_over=is_over),
+        "token_endpoint_auth_method": client.token_endpoint_auth_method,
+        "sector": client.sector,
+        "minimum_acr": str(client.minimum),
+        "expires_at": client.expires_at,
+        "disabled_at": client.disabled_at,
+        "disabled_reason": client.disabled_reason,
+        "updated_at": client.updated_at,
+    }
+
+
+def _state(client: Client, *, is_over: bool) -> str:
+    return "disabled" if client.is_disabled else "over" if is_over else "enabled"
+
+
+@clients.command("disable")
+@click.argument("client_id", metavar="CLIENT")
+@click.option("--reason", required=True, help="Why, for the record and for the page that people see.")
+@click.option("--keep-grants", is_flag=True, help="Let what was issued before count again once the client is enabled.")
+@operated
+@answering
+def disable(frame: Frame, origin: Origin, client_id: str, reason: str, *, keep_grants: bool) -> None:
+    """Disable a client: dead at every endpoint at once."""
+    with opened_rooms() as rooms:
+        rooms.clients.disable(client_id, reason, origin=origin, keep_grants=keep_grants)
+    frame.answer({"client_id": client_id, "state": "disabled", "grants_ended": not keep_grants}, f"{client_id}  disabled")
+
+
+@clients.command("enable")
+@click.argument("client_id", metavar="CLIENT")
+@operated
+@answering
+def enable(frame: Frame, origin: Origin, client_id: str) -> None:
+    """Enable a disabled client again."""
+    with opened_rooms() as rooms:
+        rooms.clients.enable(client_id, origin=origin)
+    frame.answer({"client_id": client_id, "state": "enabled"}, f"{client_id}  enabled")
+
+
+@clients.command("rotate-secret")
+@click.argument("client_id", metavar="CLIENT")
+@operated
+@answering
+def rotate_secret(frame: Frame, origin: Origin, client_id: str) -> None:
+    """Give a client a new secret and print it, this once. The old one is dead within a second."""
+    with opened_rooms() as rooms:
+        secret = rooms.clients.rotate_secret(client_id, origin=origin)
+    frame.answer({"client_id": client_id, "client_secret": secret}, [f"{client_id}  secret, shown this once: {secret}"])

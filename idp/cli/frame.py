@@ -1,0 +1,202 @@
+"""What every command has in common: how it answers, how it refuses, and who is named as its operator.
+
+Owns the two forms of an answer (for people, for programs) and the exit codes. Must not know any command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID
+
+import click
+
+from idp.audit.model import Origin
+from idp.kernel.refusals import Refusal, Unavailable
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DONE: Final = 0
+REFUSED: Final = 1
+MISUSED: Final = 2
+_INTERRUPTED: Final = 130
+
+
+class Frame:
+    """One call of a command: whether a program asked, and how it is answered."""
+
+    def __init__(self) -> None:
+        """Begin with a person who asked."""
+        self.as_json = False
+
+    def answer(self, document: object, lines: str | Iterable[str]) -> None:
+        """Print `document` for a program, or `lines` for a person."""
+        if self.as_json:
+            print(encode(document), flush=True)  # noqa: T201 - this is what a command line is for
+            return
+        for line in [lines] if isinstance(lines, str) else lines:
+            print(line, flush=True)  # noqa: T201 - the same
+
+    def say(self, line: str) -> None:
+        """Tell what is being done, on standard error."""
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - the same
+
+    def refuse(self, code: str, sentence: str) -> int:
+        """Say why nothing was done, and return the exit code for it."""
+        if self.as_json:
+            print(encode({"error": code, "message": sentence}), flush=True)  # noqa: T201 - the same
+        self.say(f"idp: {sentence}")
+        return REFUSED
+
+
+def outcome_of(act: Callable[[], object], frame: Frame) -> int:
+    """Run `act` and return its exit code, every refusal told as one sentence."""
+    try:
+        ended = act()
+    except click.ClickException as error:
+        error.show()
+        return MISUSED
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said about it at the end
+        return DONE
+    except Refusal as refusal:
+        return frame.refuse(refusal.code, sentence_of(refusal))
+    except Exception as error:
+        sentence = _sentence_of_database(error)
+        if sentence is None:
+            raise
+        return frame.refuse("storage.refused", sentence)
+    return ended if isinstance(ended, int) else DONE
+
+
+def sentence_of(refusal: Refusal) -> str:
+    """Return why, as a sentence: the refusal's own words, or what its class means."""
+    if isinstance(refusal, Unavailable):
+        return f"Something that is needed does not answer ({refusal.detail}): see idp check, or try again in {refusal.retry_after} s."
+    if " " in refusal.detail:
+        text = refusal.detail[0].upper() + refusal.detail[1:]
+        return text if text.endswith(".") else text + "."
+    meaning = " ".join((type(refusal).__doc__ or refusal.code).split("\n\n")[0].split())
+    return meaning if refusal.detail in {"", refusal.code} else f"{meaning} ({refusal.detail})"
+
+
+def _sentence_of_database(error: Exception) -> str | None:
+    """Return what an operator can do about an error of the database's, or None for a fault of ours. Never its values."""
+    import psycopg  # noqa: PLC0415 - heavy, and most calls end well
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, psycopg.Error):
+        return None
+    if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn | psycopg.errors.UndefinedFunction):
+        return "The database is not at the schema of this version: run idp migrate."
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return "The role of this database URL may not do that: see docs/operate.md on roles."
+    if isinstance(cause, psycopg.OperationalError):
+        return "The database cannot be reached, or closed the connection: see idp check."
+    return f"The database refused ({type(cause).__name__})."
+
+
+# options --------------------------------------------------------------------------------------------------------------------
+
+
+def _note_form(context: click.Context, _parameter: click.Parameter, value: bool) -> Frame:  # noqa: FBT001 - click's signature
+    frame = context.find_object(Frame) or Frame()
+    frame.as_json = frame.as_json or value
+    return frame
+
+
+def _note_operator(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Origin:
+    return Origin.operated((value or "").strip() or _own_name())
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"account {os.getuid()}"
+
+
+def answering(command: F) -> F:
+    """Give a command `--json` and its first keyword `frame`."""
+    return click.option(
+        "--json", "frame", is_flag=True, callback=_note_form, expose_value=True, help="Print one JSON document on standard output."
+    )(command)
+
+
+def operated(command: F) -> F:
+    """Give a command that changes something `--by` and the keyword `origin`, which the record names."""
+    return click.option(
+        "--by", "origin", metavar="NAME", callback=_note_operator, help="Who does this, for the record; else your account here."
+    )(command)
+
+
+def read_instant(text: str | None, zone: ZoneInfo) -> datetime | None:
+    """Return an instant in ISO 8601; one without an offset is in `zone`.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not an instant such as 2026-12-31T17:00 or 2026-12-31") from None
+    return read if read.tzinfo is not None else read.replace(tzinfo=zone)
+
+
+# forms of an answer -----------------------------------------------------------------------------------------------------------
+
+
+def encode(document: object) -> str:
+    """Return `document` as JSON on several lines."""
+    return json.dumps(document, ensure_ascii=False, indent=2, default=plain)
+
+
+def plain(value: object) -> object:
+    """Return what JSON has no word for, as it is written everywhere here."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str = "Nothing.") -> list[str]:
+    """Return lines of columns that stand below each other."""
+    if not rows:
+        return [empty]
+    cells = [list(headers), *([_cell(each) for each in row] for row in rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(headers))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def pairs(of: Mapping[str, object]) -> list[str]:
+    """Return a line for each name and value that is there."""
+    width = max((len(name) for name in of), default=0)
+    return [f"{name.ljust(width)}  {_cell(value)}" for name, value in of.items() if value not in (None, "", (), [])]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(str(each) for each in (value if isinstance(value, list | tuple) else sorted(value)))
+    return str(value)
