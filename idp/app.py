@@ -22,7 +22,8 @@ from idp.keys.model import KeyEncryption
 from idp.oidc.discovery import PATHS
 from idp.rooms import Rooms, Wanted, build_rooms
 from idp.sessions.model import SessionPolicy
-from idp.settings import PREFIX, Settings, UnsafeSettings, network_of, read_settings
+from idp.settings import PREFIX, Mode, Settings, UnsafeSettings, network_of, read_settings
+from idp.storage.deployment import Deployment, find_deployment, require_fitting, require_same_kind
 from idp.web.cookies import Cookies
 from idp.web.door import Answer, Door, Endpoint
 from idp.web.flow import Flow
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from idp.kernel.clock import Clock
 
 log = structlog.get_logger("idp")
+
+_LEAVE = signal.SIGUSR1
+"""Tells a worker that it will be stopped: from then on it is not ready, and serves all the same."""
 
 COUNTRY = "VN"
 """Whose reference data is loaded. Vietnam first; nothing but `reference` knows more."""
@@ -115,6 +119,10 @@ class Draining:
         """Whether it drains."""
         return self.is_set
 
+    def begin(self, *_: object) -> None:
+        """Drain from now on. A signal's handler."""
+        self.is_set = True
+
 
 def create_door(settings: Settings, rooms: Rooms, draining: Draining | None = None) -> Door:
     """Return the WSGI application of one process."""
@@ -126,7 +134,7 @@ def create_door(settings: Settings, rooms: Rooms, draining: Draining | None = No
     desk = Desk(flow, cookies, assets, presenter.locale)
     pages = create_pages(desk, presenter)
     return Door(
-        protocol_routes(rooms, flow, draining),
+        protocol_routes(rooms, flow, Health(rooms, draining, lambda: _require_fitting(settings, rooms))),
         pages,
         presenter,
         host=urlsplit(settings.issuer).netloc,
@@ -136,13 +144,21 @@ def create_door(settings: Settings, rooms: Rooms, draining: Draining | None = No
     )
 
 
-def protocol_routes(rooms: Rooms, flow: Flow, draining: Draining) -> Mapping[str, Mapping[str, Endpoint]]:
+def _require_fitting(settings: Settings, rooms: Rooms) -> None:
+    """Let only a database pass that is marked for these settings; ports, and with them the issuer, move in demo and test."""
+    found, wanted = find_deployment(rooms.database), Deployment(settings.mode, settings.issuer)
+    if settings.mode is Mode.PRODUCTION:
+        require_fitting(found, wanted)
+    else:
+        require_same_kind(found, wanted)
+
+
+def protocol_routes(rooms: Rooms, flow: Flow, health: Health) -> Mapping[str, Mapping[str, Endpoint]]:
     """Return the endpoints by path and method: the whole protocol on one screen."""
     metadata = Metadata(rooms.issuer, rooms.keys)
     authorize = Authorize(flow)
     direct = Direct(rooms.engine, rooms.volumes)
     userinfo = Userinfo(rooms.grants, rooms.keys.sealer, rooms.zone)
-    health = Health(rooms, draining)
 
     def preflight(_request: Any) -> Answer:
         return Answer(204, _PREFLIGHT)
@@ -173,6 +189,7 @@ def application() -> Door:
     rooms = serving_rooms(settings, clock)
     _learn_time(rooms, clock)
     draining = Draining()
+    signal.signal(_LEAVE, draining.begin)
     return create_door(settings, rooms, draining)
 
 
@@ -204,14 +221,18 @@ def _require_free(host: str, port: int) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until told to stop. The workers read the settings again from the environment this process was started with."""
+    """Serve until told to stop. The workers read the settings again from the environment this process was started with.
+
+    Told to stop, the node first says for `announce_for` that it is not ready, so that the proxy sends it nothing more; then it takes
+    no more connections, and ends when every request under way is answered. Told again, it does not wait.
+    """
     from granian import Granian  # noqa: PLC0415 - the server is heavy, and only this command needs it
     from granian.constants import Interfaces  # noqa: PLC0415
 
     host, _, port = settings.bind.rpartition(":")
     _require_free(host.strip("[]"), int(port))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    Granian(
+    server = Granian(
         target="idp.app:application",
         factory=True,
         address=host.strip("[]"),
@@ -223,4 +244,17 @@ def serve(settings: Settings) -> None:
         respawn_failed_workers=True,
         log_access=False,
         websockets=False,
-    ).serve()
+    )
+    stop = server.signal_handler_interrupt
+
+    def leave(*_: object) -> None:
+        for worker in server.wrks:
+            if worker.is_alive():
+                os.kill(worker.inner.pid, _LEAVE)
+        server.signal_handler_interrupt = stop  # type: ignore[method-assign]  # for the second signal, below
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        threading.Timer(settings.announce_for.total_seconds(), stop).start()
+
+    server.signal_handler_interrupt = leave  # type: ignore[method-assign]  # the server has no hook before it stops
+    server.serve()

@@ -114,6 +114,8 @@ class Settings(BaseModel):
     """Where the embedded run keeps engines, keys and secrets."""
     log_level: str = "INFO"
     """Least severity that is logged."""
+    announce_for: Span = timedelta(0)
+    """How long a node that was told to stop goes on serving while `/health/ready` says no, so that the proxy finds out (seconds)."""
     drain_for: Span = timedelta(seconds=10)
     """How long requests under way may take to end when the server stops (seconds)."""
 

@@ -23,22 +23,26 @@ if TYPE_CHECKING:
 _SALT_BYTES = 16
 
 
-def written_by(outcome: str, outcomes: tuple[str, ...], **ids: str) -> str:
+def written_by(outcome: str, events: Mapping[str, type[Event]], **ids: str) -> str:
     """Return the INSERT that records what a hot statement decided: the body of a `WITH … AS (…)` member.
 
-    `outcome` is the CTE with a text column `outcome`, one row at most; `outcomes` are its possible values, each of which has the
-    parameters `kind_<outcome>` and `body_<outcome>` (see `bodies`); `ids` maps related ids to SQL expressions over that CTE.
+    `outcome` is the CTE with a text column `outcome`, one row at most; `events` says which event each of its possible values is,
+    and each of them has the parameter `body_<outcome>` (see `bodies`); `ids` maps related ids to SQL expressions over that CTE.
     """
-    kinds = " ".join(f"WHEN '{each}' THEN %(kind_{each})s" for each in outcomes)
-    texts = " ".join(f"WHEN '{each}' THEN %(body_{each})s::bytea" for each in outcomes)
+    kinds = " ".join(f"WHEN '{name}' THEN '{event.kind}'" for name, event in events.items())
+    texts = " ".join(f"WHEN '{name}' THEN %(body_{name})s::bytea" for name in events)
+    return _insert(f"CASE {outcome}.outcome {kinds} END", f"CASE {outcome}.outcome {texts} END", outcome, ids)
+
+
+def _insert(kind: str, body: str, source: str, ids: Mapping[str, str]) -> str:
     related = ", ".join(f"({ids.get(name, 'NULL')})::uuid AS {name}" for name in RELATED)
     return f"""
         INSERT INTO audit_event (id, at, kind, account_id, client_id, session_id, family_id, object_id, body, salt, leaf)
         SELECT %(audit_id)s, %(now)s, e.kind, e.account_id, e.client_id, e.session_id, e.family_id, e.object_id, e.body, %(audit_salt)s,
                audit_leaf(%(audit_salt)s, %(audit_id)s, %(now_microseconds)s, e.account_id, e.client_id, e.session_id, e.family_id,
                           e.object_id, e.body)
-        FROM (SELECT CASE {outcome}.outcome {kinds} END AS kind, CASE {outcome}.outcome {texts} END AS body, {related}
-              FROM {outcome}) e"""
+        FROM (SELECT {kind} AS kind, {body} AS body, {related}
+              FROM {source}) e"""
 
 
 RELATED = ("account_id", "client_id", "session_id", "family_id", "object_id")
@@ -46,7 +50,7 @@ RELATED = ("account_id", "client_id", "session_id", "family_id", "object_id")
 
 
 def bodies(now: datetime, **events: Event) -> dict[str, object]:
-    """Return the parameters that `written_by` needs: the instant, an id, a salt, and a kind and body for each outcome."""
+    """Return the parameters that `written_by` needs: the instant, an id, a salt, and a body for each outcome."""
     parameters: dict[str, object] = {
         "now": now,
         "now_microseconds": microseconds(now),
@@ -54,19 +58,16 @@ def bodies(now: datetime, **events: Event) -> dict[str, object]:
         "audit_salt": random_bytes(_SALT_BYTES),
     }
     for outcome, event in events.items():
-        parameters["kind_" + outcome] = event.kind
         parameters["body_" + outcome] = event.encode()
     return parameters
 
 
 def record(transaction: Transaction, event: Event, now: datetime, ids: Mapping[str, UUID | None] | None = None) -> UUID:
     """Write `event` in the transaction of the change it describes, with its related `ids`; return its id."""
-    parameters = bodies(now, event=event)
+    parameters = bodies(now, event=event) | {"kind": event.kind}
     related = {name: (ids or {}).get(name) for name in RELATED}
     transaction.run(_RECORD, parameters | related)
     return UUID(str(parameters["audit_id"]))
 
 
-_RECORD = "WITH happened AS (SELECT 'event'::text AS outcome)" + written_by(
-    "happened", ("event",), **{name: f"%({name})s" for name in RELATED}
-)
+_RECORD = _insert("%(kind)s", "%(body_event)s::bytea", "(SELECT 1) AS happened", {name: f"%({name})s" for name in RELATED})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from idp.audit.store import written_by
+from idp.authenticators.model import ProofRefused
 
 FIND_HASH = """
 SELECT hash_sealed FROM password WHERE account_id = %(account_id)s
@@ -23,7 +24,7 @@ RETURNING (xmax = 0) AS is_first
 
 RECORD_REFUSAL = (
     "WITH happened AS (SELECT 'refused'::text AS outcome)"
-    + written_by("happened", ("refused",), account_id="%(account_id)s", client_id="%(client_id)s")
+    + written_by("happened", {"refused": ProofRefused}, account_id="%(account_id)s", client_id="%(client_id)s")
     + " RETURNING id"
 )
 """One statement whether the identifier named somebody or not, so that both take the same time (security.md E01)."""

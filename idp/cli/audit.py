@@ -13,14 +13,11 @@ import click
 from idp.audit.model import event_classes
 from idp.audit.reading import Recorded, Wanted, latest, since
 from idp.cli.composition import opened_rooms
-from idp.cli.frame import Frame, answering, encode
+from idp.cli.frame import Frame, answering
 from idp.cli.subjects import account_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from uuid import UUID
-
-    from idp.rooms import Rooms
 
 _LOOK_EVERY: Final = 1.0
 _LATE_BY: Final = timedelta(seconds=10)
@@ -50,36 +47,22 @@ def tail(frame: Frame, account: str | None, client_id: str | None, kind: str | N
             client_id=rooms.clients.show(client_id).id if client_id else None,
             kind=kind,
         )
+        zone = ZoneInfo(rooms.zone)
         began_at = rooms.clock.now()
         with rooms.database.transaction() as transaction:
             found = latest(transaction, wanted, most=most)
-        zone = ZoneInfo(rooms.zone)
         if not follow:
-            frame.answer({"events": [_document(each) for each in found]}, _lines(found, zone))
+            frame.answer({"events": [_document(each) for each in found]}, [_line(each, zone) for each in found] or "No event.")
             return int(any(each.state == "altered" for each in found))
-        _print(frame, found, zone)
-        seen = {each.id for each in found}
-        _follow(frame, rooms, wanted, seen, zone, began_at - _LATE_BY if most else began_at)
-    return 0
-
-
-def _follow(frame: Frame, rooms: Rooms, wanted: Wanted, seen: set[UUID], zone: ZoneInfo, at: object) -> None:
-    first_at = rooms.clock.now() if at is None else at
-    while True:
-        look_from = max(first_at, rooms.clock.now() - _LATE_BY)  # type: ignore[type-var]
-        with rooms.database.transaction() as transaction:
-            found = [each for each in since(transaction, wanted, look_from, most=_MOST) if each.id not in seen]
-        _print(frame, found, zone)
-        seen |= {each.id for each in found}
-        time.sleep(_LOOK_EVERY)
-
-
-def _print(frame: Frame, found: Iterable[Recorded], zone: ZoneInfo) -> None:
-    for each in found:
-        document = encode(_document(each))
-        frame.answer(_document(each), _line(each, zone)) if not frame.as_json else print(  # noqa: T201 - a command's answer
-            " ".join(document.split()), flush=True
-        )
+        seen: set[UUID] = set()
+        while True:
+            for each in found:
+                frame.answer(_document(each), _line(each, zone), on_one_line=True)
+            seen |= {each.id for each in found}
+            time.sleep(_LOOK_EVERY)
+            look_from = max(began_at, rooms.clock.now() - _LATE_BY)
+            with rooms.database.transaction() as transaction:
+                found = [each for each in since(transaction, wanted, look_from, most=_MOST) if each.id not in seen]
 
 
 def _document(event: Recorded) -> dict[str, object]:
@@ -89,13 +72,9 @@ def _document(event: Recorded) -> dict[str, object]:
         "kind": event.kind,
         "known": event.kind in known_kinds(),
         "state": event.state,
-        **{name: value for name, value in event.related.items()},
+        **event.related,
         "body": event.body,
     }
-
-
-def _lines(found: Iterable[Recorded], zone: ZoneInfo) -> list[str]:
-    return [_line(each, zone) for each in found] or ["No event."]
 
 
 def _line(event: Recorded, zone: ZoneInfo) -> str:

@@ -81,7 +81,7 @@ def list_(frame: Frame) -> None:
     with opened_rooms() as rooms:
         found, now = rooms.clients.list_(), rooms.clock.now()
     rows = [
-        (each.client_id, _state(each, is_over=each.is_over(now)), each.profile, each.token_endpoint_auth_method, each.minimum, each.name())
+        (each.client_id, _state(each, is_over=each.is_over(now)), each.profile, each.token_endpoint_auth_method, each.minimum.acr, each.name())
         for each in found
     ]
     document = {"clients": [_summary(each, is_over=each.is_over(now)) for each in found]}
@@ -110,7 +110,7 @@ def _summary(client: Client, *, is_over: bool) -> dict[str, object]:
         "state": _state(client, is_over=is_over),
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "sector": client.sector,
-        "minimum_acr": str(client.minimum),
+        "minimum_acr": client.minimum.acr,
         "expires_at": client.expires_at,
         "disabled_at": client.disabled_at,
         "disabled_reason": client.disabled_reason,

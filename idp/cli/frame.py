@@ -37,10 +37,10 @@ class Frame:
         """Begin with a person who asked."""
         self.as_json = False
 
-    def answer(self, document: object, lines: str | Iterable[str]) -> None:
+    def answer(self, document: object, lines: str | Iterable[str], *, on_one_line: bool = False) -> None:
         """Print `document` for a program, or `lines` for a person."""
         if self.as_json:
-            print(encode(document), flush=True)  # noqa: T201 - this is what a command line is for
+            print(encode(document, on_one_line=on_one_line), flush=True)  # noqa: T201 - this is what a command line is for
             return
         for line in [lines] if isinstance(lines, str) else lines:
             print(line, flush=True)  # noqa: T201 - the same
@@ -159,9 +159,9 @@ def read_instant(text: str | None, zone: ZoneInfo) -> datetime | None:
 # forms of an answer -----------------------------------------------------------------------------------------------------------
 
 
-def encode(document: object) -> str:
-    """Return `document` as JSON on several lines."""
-    return json.dumps(document, ensure_ascii=False, indent=2, default=plain)
+def encode(document: object, *, on_one_line: bool = False) -> str:
+    """Return `document` as JSON, on several lines where people may read it too."""
+    return json.dumps(document, ensure_ascii=False, indent=None if on_one_line else 2, default=plain)
 
 
 def plain(value: object) -> object:

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from idp.kernel.clock import Clock
     from idp.storage.postgres import Database, Row, Transaction
 
-_REFUSED_CODE = store.CODE_OUTCOMES[2:]
-_REFUSED_REFRESH = store.REFRESH_OUTCOMES[2:]
 
 
 class Grants:
@@ -133,7 +131,7 @@ class Grants:
             now,
             redeemed=CodeRedeemed(origin),
             replayed=CodeReplayed(origin),
-            **{reason: CodeRefused(origin, reason=reason) for reason in _REFUSED_CODE},
+            **{reason: CodeRefused(origin, reason=reason) for reason in store.CODE_REFUSALS},
         )
         parameters |= {"digest": digest(code), "client_id": client_id, "redirect_uri": redirect_uri, "challenge": challenge}
         row = self._database.step(store.REDEEM_CODE, parameters)
@@ -152,7 +150,7 @@ class Grants:
             now,
             refreshed=TokenRefreshed(origin),
             replayed=RefreshReplayed(origin),
-            **{reason: RefreshRefused(origin, reason=reason) for reason in _REFUSED_REFRESH},
+            **{reason: RefreshRefused(origin, reason=reason) for reason in store.REFRESH_REFUSALS},
         )
         parameters |= {"digest": digest(token), "client_id": client_id, "scopes": list(scopes) if scopes is not None else None}
         row = self._database.step(store.REFRESH, parameters)

@@ -11,6 +11,18 @@ from __future__ import annotations
 from typing import Final
 
 from idp.audit.store import written_by
+from idp.grants.model import (
+    AttributesDisclosed,
+    ClientTokenIssued,
+    CodeIssued,
+    CodeRedeemed,
+    CodeRefused,
+    CodeReplayed,
+    RefreshRefused,
+    RefreshReplayed,
+    TokenRefreshed,
+    TokenRevoked,
+)
 from idp.sessions.store import REACHED_FRAGMENT, SEEN_FRAGMENT
 
 READ_STANDING: Final = """
@@ -60,7 +72,7 @@ WITH alive AS (
 ), audited AS ({
     written_by(
         "happened",
-        ("issued",),
+        {"issued": CodeIssued},
         account_id="happened.account_id",
         client_id="happened.client_id",
         session_id="happened.session_id",
@@ -77,16 +89,7 @@ _ISSUED_COLUMNS: Final = """judged.outcome, judged.family_id, judged.kind, judge
        judged.sub, judged.scopes, judged.granted, judged.claims, judged.nonce, judged.acr, judged.ial, judged.aal, judged.amr,
        judged.auth_time"""
 
-CODE_OUTCOMES: Final = (
-    "redeemed",
-    "replayed",
-    "unknown",
-    "wrong_client",
-    "expired",
-    "wrong_redirect_uri",
-    "wrong_verifier",
-    "dead",
-)
+CODE_REFUSALS: Final = ("unknown", "wrong_client", "expired", "wrong_redirect_uri", "wrong_verifier", "dead")
 
 REDEEM_CODE: Final = f"""
 WITH taken AS (
@@ -124,7 +127,7 @@ WITH taken AS (
 ), audited AS ({
     written_by(
         "judged",
-        CODE_OUTCOMES,
+        {"redeemed": CodeRedeemed, "replayed": CodeReplayed} | dict.fromkeys(CODE_REFUSALS, CodeRefused),
         account_id="judged.actor_account_id",
         client_id="%(client_id)s",
         session_id="judged.session_id",
@@ -134,7 +137,7 @@ WITH taken AS (
 SELECT {_ISSUED_COLUMNS} FROM judged
 """
 
-REFRESH_OUTCOMES: Final = ("refreshed", "replayed", "unknown", "wrong_client", "expired", "scope_exceeded", "dead")
+REFRESH_REFUSALS: Final = ("unknown", "wrong_client", "expired", "scope_exceeded", "dead")
 
 REFRESH: Final = f"""
 WITH taken AS (
@@ -171,7 +174,7 @@ WITH taken AS (
 ), audited AS ({
     written_by(
         "judged",
-        REFRESH_OUTCOMES,
+        {"refreshed": TokenRefreshed, "replayed": RefreshReplayed} | dict.fromkeys(REFRESH_REFUSALS, RefreshRefused),
         account_id="judged.actor_account_id",
         client_id="%(client_id)s",
         session_id="judged.session_id",
@@ -187,7 +190,7 @@ WITH happened AS (
 ), access AS (
     INSERT INTO access_token (digest, client_id, scopes, issued_at, expires_at)
     SELECT %(access_digest)s, happened.id, %(scopes)s, %(now)s, %(access_until)s FROM happened
-), audited AS ({written_by("happened", ("issued",), client_id="happened.id")})
+), audited AS ({written_by("happened", {"issued": ClientTokenIssued}, client_id="happened.id")})
 SELECT happened.id FROM happened
 """
 
@@ -206,7 +209,7 @@ WITH found AS (
 ), audited AS ({
     written_by(
         "first",
-        ("disclosed",),
+        {"disclosed": AttributesDisclosed},
         account_id="first.actor_account_id",
         client_id="first.client_id",
         session_id="first.session_id",
@@ -262,7 +265,7 @@ WITH access AS (
     UNION ALL
     SELECT 'family'::text AS outcome, killed.id FROM killed
 ), audited AS ({
-    written_by("happened", ("access", "family"), client_id="%(client_id)s", family_id="happened.family_id")
+    written_by("happened", {"access": TokenRevoked, "family": TokenRevoked}, client_id="%(client_id)s", family_id="happened.family_id")
 })
 SELECT happened.outcome FROM happened
 """

@@ -64,10 +64,9 @@ class KeyRing:
     def sealer(self) -> Sealer:
         """The sealer over the keys in force. It follows rotations by itself and may be kept.
 
-        Raises:
-            NoSuchKey: no sealing key was made yet (`KeyKeeper.make_first_keys`).
-            KeysDoNotOpen: they are wrapped under a key-encryption key that is not set here.
-            EngineAway: the database is away and no key is held yet.
+        The keys are read at its first use, so that a process starts while the database is away. Its methods raise `NoSuchKey`
+        when no sealing key was made yet, `KeysDoNotOpen` when they are wrapped under a key-encryption key that is not set here,
+        and `EngineAway` when the database is away and no key is held yet.
         """
         if self._sealer is None:
             self._sealer = _RingSealer(self)
@@ -166,12 +165,15 @@ class KeyRing:
         return Signer(private)
 
 
+_NONE_YET = SealingKeys(sealing={}, indexing={}, seal_with=0, index_with=0)
+
+
 class _RingSealer(Sealer):
     """A sealer that follows the ring: before each use it takes the keys in force, if they are others."""
 
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
-        super().__init__(ring.sealing_keys(), reload=lambda: ring.sealing_keys(again=True))
+        super().__init__(_NONE_YET, reload=lambda: ring.sealing_keys(again=True))
 
     def _take(self, keys: SealingKeys) -> None:
         # The ciphers first: another thread must never find a key in force whose cipher is not there yet. Those of retired keys

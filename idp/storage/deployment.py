@@ -57,7 +57,7 @@ def require_fitting(found: Deployment | None, wanted: Deployment) -> None:
     """
     if found is None:
         raise WrongDatabase("the database is not marked yet: run idp migrate with the owner's URL")
-    _require_kind(found, wanted)
+    require_same_kind(found, wanted)
     if found.issuer != wanted.issuer:
         raise WrongDatabase(
             f"the database issues in the name of {found.issuer}: set IDP_ISSUER to that, or use another database than its own"
@@ -76,15 +76,20 @@ def write_deployment(owner_url: str, wanted: Deployment) -> Deployment:
         row = connection.execute(FIND).fetchone()
         found = None if row is None else Deployment(str(row[0]), str(row[1]))
         if found is not None:
-            _require_kind(found, wanted)
+            require_same_kind(found, wanted)
             if wanted.mode == PRODUCTION:
                 require_fitting(found, wanted)
         connection.execute(_WRITE, {"mode": wanted.mode, "issuer": wanted.issuer})
     return wanted
 
 
-def _require_kind(found: Deployment, wanted: Deployment) -> None:
-    if (found.mode == PRODUCTION) != (wanted.mode == PRODUCTION):
+def require_same_kind(found: Deployment | None, wanted: Deployment) -> None:
+    """Let a database pass that has no mark yet, or one of the same kind: production, or demo and test.
+
+    Raises:
+        WrongDatabase: it is of the other kind.
+    """
+    if found is not None and (found.mode == PRODUCTION) != (wanted.mode == PRODUCTION):
         raise WrongDatabase(
             f"the database is marked {found.mode} and IDP_MODE is {wanted.mode}: use a database of its own for each, never this one"
         )

@@ -187,3 +187,13 @@ class GuessesReset(Event):
     kind: ClassVar[str] = "throttle.guesses_reset"
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumesReset(Event):
+    """An operator had every count by address forgotten."""
+
+    kind: ClassVar[str] = "throttle.volumes_reset"
+
+    counters: int
+    reason: str

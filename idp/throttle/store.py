@@ -7,6 +7,7 @@ parallel guesses never get more than the limit (law 1; security.md O05).
 from __future__ import annotations
 
 from idp.audit.store import written_by
+from idp.throttle.model import GuessesExhausted
 
 RESERVE = (
     """
@@ -33,7 +34,7 @@ WITH reserved AS (
     WHERE %(account_id)s::uuid IS NOT NULL
       AND (r.short_count >= %(short)s OR r.long_count >= %(long)s OR r.consecutive >= %(consecutive)s)
 ), audited AS ("""
-    + written_by("happened", ("exhausted",), account_id="%(account_id)s")
+    + written_by("happened", {"exhausted": GuessesExhausted}, account_id="%(account_id)s")
     + """
 )
 SELECT true AS is_reserved, NULL::timestamptz AS again_at, false AS is_disabled

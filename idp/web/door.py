@@ -258,11 +258,11 @@ def _as_sent(text: str) -> bytes:
 
 
 def _decode_pair(part: bytes) -> tuple[str, str]:
-    if _BAD_ESCAPE.search(part):
+    if b"%" in part and _BAD_ESCAPE.search(part):
         raise Unreadable(400, "escape")
     name, _, value = part.replace(b"+", b" ").partition(b"=")
     try:
-        read = unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
+        read = (unquote_to_bytes(name) if b"%" in name else name).decode(), (unquote_to_bytes(value) if b"%" in value else value).decode()
     except UnicodeDecodeError:
         raise Unreadable(400, "charset") from None
     if "\0" in read[0] or "\0" in read[1]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError
 
+from idp.jose import peek_claims
 from idp.oidc import tokens
 from idp.oidc.claims import Attributes
-from idp.oidc.engine.authentication import Assertion, authenticate_basic, presented_method
+from idp.oidc.engine.authentication import Assertion, authenticate_basic, presented_method, read_basic
 from idp.oidc.engine.endpoints import Introspection, Revocation
 from idp.oidc.engine.grants import ClientGrant, CodeGrant, RefreshGrant
 from idp.oidc.engine.records import ClientRecord, EngineRequest
@@ -40,6 +41,8 @@ class EngineAnswer:
     body: bytes
     challenge: bool = False
     """Whether WWW-Authenticate goes with it."""
+    error: str = ""
+    """The error code in it, for who counts them."""
 
 
 class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no complete types
@@ -78,6 +81,18 @@ class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no c
         """Answer a revocation request."""
         return self._answer(lambda request: self.create_endpoint_response("revocation", request), form, authorization, origin)
 
+    def presented(self, form: Mapping[str, str], authorization: str | None) -> str:
+        """Return the `client_id` of the registered client that a request names, proved or not; empty for one that nobody registered."""
+        named: object = form.get("client_id")
+        if authorization is not None:
+            try:
+                named = read_basic(authorization)[0]
+            except InvalidClient:
+                return ""
+        elif named is None:
+            named = (peek_claims(form.get("client_assertion", "")) or {}).get("sub")
+        return named if isinstance(named, str) and self._clients.find(named) is not None else ""
+
     def _answer(self, run: Any, form: Mapping[str, str], authorization: str | None, origin: Origin) -> EngineAnswer:
         try:
             answer: EngineAnswer = run(EngineRequest(form, authorization, origin))
@@ -88,7 +103,8 @@ class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no c
     @staticmethod
     def _refused(error: TokenError) -> EngineAnswer:
         body = json.dumps({"error": error.error, "error_description": error.description}).encode()
-        return EngineAnswer(error.status, body, challenge=isinstance(error, InvalidClient) and error.challenge)
+        challenge = isinstance(error, InvalidClient) and error.challenge
+        return EngineAnswer(error.status, body, challenge=challenge, error=error.error)
 
     # what the grants and endpoints ask ------------------------------------------------------------------------------------------------
 
@@ -104,8 +120,8 @@ class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no c
             record: ClientRecord = self.authenticate_client(request, [method])
         except InvalidClientError:
             raise InvalidClient(f"by {method}", challenge=authorization is not None) from None
-        if record.client.is_disabled:
-            raise InvalidClient("disabled", challenge=authorization is not None)
+        if record.client.is_disabled or record.client.is_over(self._clock.now()):
+            raise InvalidClient("disabled, or past its end", challenge=authorization is not None)
         return record
 
     def id_token(self, issued: Redeemed, client: Client, *, fresh: bool) -> str:

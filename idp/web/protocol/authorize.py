@@ -32,7 +32,7 @@ class Authorize:
     def post(self, request: Request) -> Answer | PageAnswer:
         """Begin with a request in a form body. No cookie is read: a cross-site POST carries none."""
         asked = self._read(request.form)
-        return self._flow.keep(asked) if isinstance(asked, AuthorizationRequest) else asked
+        return self._flow.keep(request, asked) if isinstance(asked, AuthorizationRequest) else asked
 
     def _read(self, pairs: tuple[tuple[str, str], ...]) -> AuthorizationRequest | Answer | PageAnswer:
         rooms = self._flow.rooms

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from idp.throttle.service import Volumes
 
 _CHALLENGE: Final = ("WWW-Authenticate", f"Basic {REALM}")
-_UNAUTHENTICATED: Final = 401
+_COUNTED: Final = {"invalid_client": VolumeKind.CLIENT_REFUSED, "invalid_grant": VolumeKind.CODE_REFUSED}
+"""Errors of which one client at one address may cause so many."""
 
 
 class Direct:
-    """Reads the form strictly, lets the engine answer, and counts clients that fail to authenticate."""
+    """Reads the form strictly, lets the engine answer, and counts who fails to authenticate or brings codes that are none."""
 
     def __init__(self, engine: Engine, volumes: Volumes) -> None:
         self._engine = engine
@@ -50,21 +51,22 @@ class Direct:
             answer = endpoint(form, request.headers.get("authorization"), Origin(request.request_id, request.address))
         except TokenError as error:
             return error_answer(error, *headers)
-        if answer.status == _UNAUTHENTICATED:
-            refused = self._count_failure(request, form)
+        if answer.error in _COUNTED:
+            refused = self._count_failure(answer.error, request, form)
             if refused is not None:
                 return refused
-            if answer.challenge:
-                headers = (*headers, _CHALLENGE)
+        if answer.challenge:
+            headers = (*headers, _CHALLENGE)
         return Answer(answer.status, (*(JSON if answer.body else ()), *NOT_STORED, *headers), answer.body)
 
-    def _count_failure(self, request: Request, form: Mapping[str, str]) -> Answer | None:
-        """Count a failed authentication by client and address; the client itself is never locked out (security.md 4.2)."""
+    def _count_failure(self, error: str, request: Request, form: Mapping[str, str]) -> Answer | None:
+        """Count a failure by client and address; the client itself is never locked out (security.md 4.2)."""
+        named = self._engine.presented(form, request.headers.get("authorization"))
         try:
-            self._volumes.reserve(VolumeKind.CLIENT_REFUSED, request.address, form.get("client_id", ""))
+            self._volumes.reserve(_COUNTED[error], request.address, named)
         except TooMuchVolume as refusal:
             seconds = str(max(1, int(refusal.retry_after.total_seconds())))
-            payload = {"error": "invalid_client", "error_description": "Too many failed authentications; try again later."}
+            payload = {"error": error, "error_description": "Too many failures; try again later."}
             return json_answer(429, payload, ("Retry-After", seconds))
         return None
 

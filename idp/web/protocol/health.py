@@ -6,6 +6,10 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import psycopg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from idp.kernel.clock import MAX_SKEW, SystemClock
 from idp.kernel.refusals import Refusal
 from idp.web.door import Answer, Request
@@ -16,15 +20,20 @@ if TYPE_CHECKING:
 
     from idp.rooms import Rooms
 
+log = structlog.get_logger("idp")
+
 _ASK = "SELECT clock_timestamp() AS now"
 
 
 class Health:
     """The two questions."""
 
-    def __init__(self, rooms: Rooms, is_draining: Callable[[], bool]) -> None:
+    def __init__(self, rooms: Rooms, is_draining: Callable[[], bool], is_fitting: Callable[[], object] = lambda: None) -> None:
+        """`is_fitting` refuses when the database is another deployment's: it may have been away when this process started."""
         self._rooms = rooms
         self._is_draining = is_draining
+        self._is_fitting = is_fitting
+        self._said: dict[str, str] = {}
 
     def live(self, _request: Request) -> Answer:
         """Answer as long as the process can."""
@@ -32,15 +41,31 @@ class Health:
 
     def ready(self, _request: Request) -> Answer:
         """Answer 200 when everything a sign-in needs is there, 503 with what is missing otherwise."""
-        missing = [name for name, check in self._checks().items() if not _passes(check)]
+        reasons = {name: reason for name, check in self._checks().items() if (reason := _reason(check)) is not None}
         if self._is_draining():
-            missing.append("draining")
+            reasons["draining"] = "told to stop"
+        self._say(reasons)
+        missing = list(reasons)
         if missing:
             return json_answer(503, {"status": "not ready", "missing": missing}, ("Retry-After", "5"))
         return json_answer(200, {"status": "ready"})
 
     def _checks(self) -> dict[str, Callable[[], None]]:
-        return {"database": self._database, "redis": self._rooms.ephemeral.ping, "keys": self._rooms.keys.check}
+        return {
+            "database": self._database,
+            "deployment": self._is_fitting,
+            "redis": self._rooms.ephemeral.ping,
+            "keys": self._rooms.keys.check,
+        }
+
+    def _say(self, reasons: dict[str, str]) -> None:
+        """Write to the log what is wrong, and when that changes: the answer itself tells strangers no more than a word."""
+        if reasons != self._said:
+            if reasons:
+                log.error("not_ready", **reasons)
+            else:
+                log.info("ready_again")
+            self._said = reasons
 
     def _database(self) -> None:
         asked_at = time.monotonic()
@@ -59,9 +84,12 @@ class ClockOff(Refusal):
     code = "web.clock_off"
 
 
-def _passes(check: Callable[[], object]) -> bool:
+def _reason(check: Callable[[], object]) -> str | None:
+    """Return why a check does not pass, or None when it does."""
     try:
         check()
-    except Refusal:
-        return False
-    return True
+    except Refusal as refusal:
+        return f"{refusal.code}: {refusal.detail}" if refusal.detail else refusal.code
+    except (psycopg.Error, SQLAlchemyError) as error:  # a schema of another version, or none
+        return f"{type(error).__name__}: is the database migrated?"
+    return None

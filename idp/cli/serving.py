@@ -1,0 +1,141 @@
+"""`idp serve`, `idp worker`, `idp migrate`: what a node runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from idp.cli.frame import Frame, answering
+from idp.kernel.refusals import Unavailable
+from idp.settings import Settings, UnsafeSettings, environment, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from idp.jobs import Handler
+    from idp.kernel.clock import Clock
+    from idp.rooms import Rooms
+
+_COME_BACK_AFTER: Final = 2.0
+
+
+@click.command("serve")
+@answering
+def serve(frame: Frame) -> None:
+    """Serve until told to stop (SIGTERM). Reads the settings from the environment; needs both engines' URLs."""
+    from idp import app  # noqa: PLC0415 - what serves is heavy, and only this command needs it
+    from idp.cli.composition import require_fitting_database  # noqa: PLC0415
+
+    settings = read_settings(environment())
+    if settings.database_url is None:
+        raise UnsafeSettings("set IDP_DATABASE_URL and IDP_REDIS_URL, or run idp demo, which starts engines of its own")
+    app.key_encryption(settings)
+    try:
+        require_fitting_database(settings, settings.database_url.get_secret_value())
+    except Unavailable as away:
+        frame.say(f"idp: the database does not answer yet ({away.detail}); serving what needs none")
+    app.serve(settings)
+
+
+@click.command("worker")
+@answering
+def worker(frame: Frame) -> None:
+    """Deliver notices, lift locks that ended, purge what has passed, until told to stop (SIGTERM). Several may run."""
+    from idp.app import make_clock  # noqa: PLC0415 - as above
+    from idp.jobs.worker import build_worker  # noqa: PLC0415
+
+    settings = read_settings(environment())
+    url = settings.database_worker_url
+    if url is None:
+        raise UnsafeSettings("set IDP_DATABASE_WORKER_URL: jobs are done as the role idp_worker")
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    clock = make_clock(settings)
+    rooms = _rooms_when_possible(frame, settings, url.get_secret_value(), clock)
+    working = build_worker(url.get_secret_value(), clock, handlers=_handlers(settings, rooms, clock), periodic=_periodic(settings, rooms, clock))
+    frame.say("idp worker: working")
+    working.run()
+    rooms.database.close()
+
+
+def _rooms_when_possible(frame: Frame, settings: Settings, url: str, clock: Clock) -> Rooms:
+    """Return the rooms of a worker once the database answers: a node that starts first waits."""
+    from idp.app import wanted_rooms  # noqa: PLC0415 - as above
+    from idp.cli.composition import require_fitting_database  # noqa: PLC0415
+    from idp.rooms import build_rooms  # noqa: PLC0415
+
+    waits = False
+    while True:
+        try:
+            require_fitting_database(settings, url)
+            return build_rooms(wanted_rooms(settings, url, name="idp worker"), clock)
+        except Unavailable as away:
+            if not waits:
+                frame.say(f"idp worker: waiting for the database ({away.detail})")
+                waits = True
+            time.sleep(_COME_BACK_AFTER)
+
+
+def _handlers(settings: Settings, rooms: Rooms, clock: Clock) -> Mapping[str, Handler]:
+    """Return who does which job: the one place where a job's name meets the room above that does it."""
+    from idp.egress import Egress  # noqa: PLC0415 - as above
+    from idp.oidc.logout import LogoutDelivery  # noqa: PLC0415
+    from idp.sessions.service import TELL  # noqa: PLC0415
+
+    egress = Egress(settings.egress_allow, settings.egress_ca)
+    delivery = LogoutDelivery(rooms.sessions, rooms.clients, rooms.keys, egress, issuer=rooms.issuer, clock=clock)
+    return {TELL: delivery.do}
+
+
+def _periodic(settings: Settings, rooms: Rooms, clock: Clock) -> Mapping[str, tuple[timedelta, Callable[[], object]]]:
+    """Return what is done again and again, and how often. Partitions the worker makes by itself."""
+    from idp.clients import purge as clients  # noqa: PLC0415 - as above
+    from idp.grants.purge import Purge  # noqa: PLC0415
+
+    longest = settings.session_lasts_for + settings.refresh_for
+    grants = Purge(rooms.database, clock, longest_family=longest)
+    return {
+        "end_dead_sessions": (timedelta(seconds=5), rooms.sessions.end_dead),
+        "lift_expired_locks": (timedelta(seconds=15), rooms.accounts.lift_expired_locks),
+        "purge_grants": (timedelta(minutes=5), grants.purge),
+        "purge_client_assertions": (timedelta(minutes=5), lambda: clients.purge(rooms.database, clock)),
+        "purge_guesses": (timedelta(minutes=15), rooms.guesses.purge),
+    }
+
+
+@click.command("migrate")
+@answering
+def migrate(frame: Frame) -> None:
+    """Bring the database to the schema of this version and mark what it is for. Safe to run again, and beside a running service."""
+    from idp.app import make_clock  # noqa: PLC0415 - as above
+    from idp.cli.composition import command_settings  # noqa: PLC0415
+    from idp.storage import migrations  # noqa: PLC0415
+    from idp.storage.deployment import Deployment, write_deployment  # noqa: PLC0415
+
+    settings = command_settings()
+    if settings.database_owner_url is None:
+        raise UnsafeSettings("set IDP_DATABASE_OWNER_URL: only the owner of the schema migrates")
+    url = settings.database_owner_url.get_secret_value()
+    before = migrations.current(url)
+    if before is not None:
+        _require_own(url, settings)
+    migrations.migrate(url, make_clock(settings).now().date(), frame.say)
+    mark = write_deployment(url, Deployment(settings.mode, settings.issuer))
+    document = {"before": before, "schema": migrations.head(), "mode": mark.mode, "issuer": mark.issuer}
+    frame.answer(document, f"The database is at {migrations.head()}, marked {mark.mode} for {mark.issuer}.")
+
+
+def _require_own(url: str, settings: Settings) -> None:
+    """Stop before anything is migrated that is not ours."""
+    from idp.storage.deployment import Deployment, find_deployment, require_same_kind  # noqa: PLC0415 - as above
+    from idp.storage.postgres import Database  # noqa: PLC0415
+
+    database = Database(url, name="idp migrate", pool=1)
+    try:
+        require_same_kind(find_deployment(database), Deployment(settings.mode, settings.issuer))
+    finally:
+        database.close()
