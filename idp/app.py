@@ -7,6 +7,7 @@ import binascii
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -231,7 +232,8 @@ def serve(settings: Settings) -> None:
 
     host, _, port = settings.bind.rpartition(":")
     _require_free(host.strip("[]"), int(port))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGHUP, _LEAVE):  # inherited by the workers, as long as they have not begun
+        signal.signal(number, signal.SIG_IGN)
     server = Granian(
         target="idp.app:application",
         factory=True,
@@ -249,9 +251,9 @@ def serve(settings: Settings) -> None:
 
     def leave(*_: object) -> None:
         for worker in server.wrks:
-            if worker.is_alive():
-                os.kill(worker.inner.pid, _LEAVE)
-        server.signal_handler_interrupt = stop  # type: ignore[method-assign]  # for the second signal, below
+            pid: int | None = getattr(worker.inner, "pid", None)
+            if pid is not None and worker.inner.is_alive():
+                os.kill(pid, _LEAVE)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         threading.Timer(settings.announce_for.total_seconds(), stop).start()

@@ -12,8 +12,8 @@ def run() -> None:
     """Migrate the database whose URL the caller put into the configuration, as its owner."""
     engine = create_engine(context.config.get_main_option("sqlalchemy.url") or "", poolclass=pool.NullPool)
     with engine.connect() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK})")  # first: it waits as long as the other migrator takes
         connection.exec_driver_sql("SET lock_timeout = '4s'")
-        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK})")
         connection.commit()
         context.configure(connection=connection, transaction_per_migration=True)
         with context.begin_transaction():

@@ -39,8 +39,8 @@ accounts.add_command(evidence)
 
 
 @accounts.command("add")
-@click.option("--from", "source", type=click.File(encoding="utf-8"), help="Read the fields from a JSON file, or from - (standard input).")
-@click.option("--type", "person_type", type=click.Choice([each.value for each in PersonType]), help="Who the person is to the law [citizen].")
+@click.option("--from", "source", type=click.File(encoding="utf-8"), help="Read the fields from a JSON file; - is standard input.")
+@click.option("--type", "person_type", type=click.Choice([each.value for each in PersonType]), help="Who it is to the law [citizen].")
 @click.option("--number", "personal_number", help="Personal number. Other accounts of this machine see options: prefer --from.")
 @click.option("--name", "full_name")
 @click.option("--born", "birth_date", metavar="YYYY-MM-DD")

@@ -80,12 +80,11 @@ def list_(frame: Frame) -> None:
     """List every client."""
     with opened_rooms() as rooms:
         found, now = rooms.clients.list_(), rooms.clock.now()
-    rows = [
-        (each.client_id, _state(each, is_over=each.is_over(now)), each.profile, each.token_endpoint_auth_method, each.minimum.acr, each.name())
-        for each in found
-    ]
-    document = {"clients": [_summary(each, is_over=each.is_over(now)) for each in found]}
-    frame.answer(document, table(("client", "state", "profile", "authenticates by", "minimum", "name"), rows, empty="No client."))
+    summaries = [_summary(each, is_over=each.is_over(now)) for each in found]
+    columns = ("client_id", "state", "profile", "token_endpoint_auth_method", "minimum_acr", "client_name")
+    rows = [[each[name] for name in columns] for each in summaries]
+    headers = ("client", "state", "profile", "authenticates by", "minimum", "name")
+    frame.answer({"clients": summaries}, table(headers, rows, empty="No client."))
 
 
 @clients.command("show")
@@ -96,8 +95,10 @@ def show(frame: Frame, client_id: str) -> None:
     with opened_rooms() as rooms:
         client = rooms.clients.show(client_id)
         summary = _summary(client, is_over=client.is_over(rooms.clock.now()))
-    declared = {name: value if isinstance(value, str | list) else json.dumps(value, ensure_ascii=False) for name, value in client.metadata.items()}
-    said = {"id": client.id, "state": summary["state"], "because": client.disabled_reason, "sector": client.sector, "ends": client.expires_at}
+    declared = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in client.metadata.items()
+    }
+    said = {name: summary[name] for name in ("id", "state", "disabled_reason", "sector", "expires_at")}
     frame.answer(summary | {"declaration": dict(client.metadata)}, pairs(said | declared))
 
 

@@ -14,8 +14,10 @@ from idp.cli.frame import Frame, answering, operated, read_instant, table
 from idp.cli.subjects import account_id_of, id_of, of_account
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
+    from idp.assurance.model import Evidence
     from idp.audit.model import Origin
 
 
@@ -103,14 +105,16 @@ def list_(frame: Frame, account: str) -> None:
         ],
     }
     rows = [
-        (
-            each.kind,
-            "carries the level" if each.id in level.because else "in force" if each.is_live(now) else "struck" if each.struck_at else "ended",
-            each.checked_at.astimezone(zone),
-            each.checked_by,
-            each.id,
-        )
+        (each.kind, _state(each, now, carries=each.id in level.because), each.checked_at.astimezone(zone), each.checked_by, each.id)
         for each in found
     ]
     lines = [f"Level {level.ial} under policy {level.policy_version}", *table(("kind", "state", "checked", "by", "evidence"), rows)]
     frame.answer(document, lines)
+
+
+def _state(item: Evidence, now: datetime, *, carries: bool) -> str:
+    if carries:
+        return "carries the level"
+    if item.is_live(now):
+        return "in force"
+    return "struck" if item.struck_at else "ended"

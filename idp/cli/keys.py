@@ -113,7 +113,7 @@ def reseal(frame: Frame, origin: Origin) -> None:
     """
 
     def tell(progress: Progress) -> None:
-        frame.say(f"{progress.table}.{progress.column}: {progress.done} of {progress.total}")
+        frame.say(f"{progress.table}.{progress.column}: {progress.done} of {progress.of}")
 
     with opened_keeper() as keeper:
         done = keeper.reseal(tell, origin=origin)

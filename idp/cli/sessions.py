@@ -45,7 +45,7 @@ def list_(frame: Frame, account: str) -> None:
                 "started_at": each.started_at,
                 "seen_at": each.seen_at,
                 "until": min(each.idle_until, each.expires_at),
-                "proved": {method: at for method, at in sorted(read_proofs(each.proofs).items())},
+                "proved": dict(sorted(read_proofs(each.proofs).items())),
                 "clients": reached[each.id],
                 "user_agent": each.user_agent,
             }

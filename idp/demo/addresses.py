@@ -64,14 +64,12 @@ class Addresses:
         Raises:
             PortTaken: one is taken; which, and what to set.
         """
-        places = {"IDP_ISSUER (and IDP_BIND)": self.bind, "NATIONAL_PORTAL_URL": self.national, "PROVINCIAL_PORTAL_URL": self.provincial}
+        places = {"IDP_ISSUER": self.bind, "NATIONAL_PORTAL_URL": self.national, "PROVINCIAL_PORTAL_URL": self.provincial}
         for name, address in places.items():
             host, port = _place(address)
             if not _is_free(host, port):
-                example = name.replace("IDP_ISSUER (and IDP_BIND)", "IDP_ISSUER")
-                raise PortTaken(
-                    f"port {port} is taken by another program: stop it, or choose another by {name}, such as {example}=http://localhost:{port + 100}"
-                )
+                example = f"{name}=http://localhost:{port + 100}"
+                raise PortTaken(f"port {port} is taken by another program: stop it, or choose another port, such as {example}")
 
 
 def read_addresses(environment: Mapping[str, str]) -> Addresses:

@@ -115,7 +115,8 @@ def _make(
     factor = NewSecondFactor(secret, pyotp.TOTP(secret).generate_otp(step_before)) if persona.has_second_factor else None
     activated = rooms.activation.complete(code, password, factor, _ORIGIN)
     if persona.is_locked:
-        rooms.accounts.lock(account_id, reason="báo mất điện thoại (mẫu) · phone reported lost (sample)", legal_basis="demo", origin=_ORIGIN)
+        reason = "báo mất điện thoại (mẫu) · phone reported lost (sample)"
+        rooms.accounts.lock(account_id, reason=reason, legal_basis="demo", origin=_ORIGIN)
     return {
         "name": person.full_name,
         "username": person.personal_number,
@@ -165,7 +166,7 @@ def _declaration(person: SyntheticPerson) -> PersonDeclaration:
 
 
 def new_password() -> str:
-    """Return a random password that can be read aloud and typed: four groups of two syllables, 64 bits."""
+    """Return a random password that can be read aloud and typed: four groups of two syllables, about 50 bits."""
     syllables = [_CONSONANTS[each >> 4] + _VOWELS[each & 15] for each in random_bytes(2 * _GROUPS)]
     return "-".join(syllables[2 * at] + syllables[2 * at + 1] for at in range(_GROUPS))
 

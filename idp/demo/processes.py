@@ -73,11 +73,19 @@ class Supervisor:
             for number, handler in self._former_handlers.items():
                 signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def start(self, program: Program, *, ready_within: float = 30.0) -> None:
-        """Start a child and return when it is ready.
+    def start(self, *programs: Program, ready_within: float = 60.0) -> None:
+        """Start children side by side and return when all are ready.
 
-        Raises ChildFailed when it ends or is not ready within so many seconds, Stopped when a signal came first.
+        Raises ChildFailed when one ends or is not ready within so many seconds, Stopped when a signal came first.
         """
+        deadline = time.monotonic() + ready_within
+        for program in programs:
+            self._spawn(program)
+        for program in programs:
+            if program.ready_url is not None:
+                self._wait_ready(program.name, program.ready_url, deadline, ready_within)
+
+    def _spawn(self, program: Program) -> None:
         reading, writing = os.pipe()
         try:
             process = spawn(
@@ -96,8 +104,6 @@ class Supervisor:
         relay.start()
         self._children.append((program.name, process, relay))
         threading.Thread(target=self._report_end, args=(program.name, process), daemon=True).start()
-        if program.ready_url is not None:
-            self._wait_ready(program.name, program.ready_url, ready_within)
 
     def watch(self, engines: Callable[[], Mapping[str, bool]] | None = None) -> int:
         """Block until a signal comes (returns 0) or a child or an engine ends by itself (says which, returns 1).
@@ -150,8 +156,7 @@ class Supervisor:
             code = next((process.returncode for known, process, _ in self._children if known == name), None)
             raise ChildFailed(f"{name} ended unexpectedly ({_describe(code)})")
 
-    def _wait_ready(self, name: str, url: str, within: float) -> None:
-        deadline = time.monotonic() + within
+    def _wait_ready(self, name: str, url: str, deadline: float, within: float) -> None:
         while not answers(url):
             if time.monotonic() >= deadline:
                 raise ChildFailed(f"{name} did not answer at {url} within {within:.0f} seconds")

@@ -28,8 +28,10 @@ class Kept:
     accounts: list[dict[str, Any]] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict)
     next_person: int = 0
+    variables: dict[str, str] = field(default_factory=dict)
+    """What the declarations were filled from."""
     loaded_for: str = ""
-    """The addresses for which everything was loaded, and the version that did; another value: load again."""
+    """What everything was loaded for, hashed: addresses, declarations, schema. Another value: load again."""
 
 
 @dataclass(frozen=True, slots=True)

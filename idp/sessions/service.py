@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -141,13 +142,15 @@ class Sessions:
 
     def end_dead(self, most: int = 500) -> int:
         """End the sessions of accounts that died, so that their portals are told; return how many. Run by the worker."""
+        now = self._clock.now()
         with self._database.transaction() as transaction:
-            dead = transaction.all(store.DEAD, {"now": self._clock.now(), "most": most})
-
+            dead = transaction.all(store.DEAD, {"now": now, "since": now - self.policy.lasts_for, "most": most})
+        ended = 0
         for row in dead:
-            with self._database.transaction() as transaction:
+            with contextlib.suppress(NoSuchSession), self._database.transaction() as transaction:  # somebody was faster
                 self._end_in(transaction, row.id, "account_dead", Origin.operated("worker"), self._clock.now())
-        return len(dead)
+                ended += 1
+        return ended
 
     def _end_in(self, transaction: Transaction, session_id: UUID, reason: str, origin: Origin, now: datetime) -> int:
         ended = transaction.one(store.END, {"id": session_id, "now": now, "reason": reason})

@@ -54,7 +54,7 @@ ORDER BY n.created_at, n.id
 """
 
 NOTICE = """
-SELECT n.id, n.session_id, n.client_id, n.sid, n.sub, n.attempts, n.delivered_at, n.given_up_at
+SELECT n.id, n.session_id, n.client_id, n.sid, n.sub, n.created_at, n.attempts, n.delivered_at, n.given_up_at
 FROM logout_notice n
 WHERE n.id = %(id)s
 """
@@ -66,12 +66,14 @@ WHERE id = %(id)s AND delivered_at IS NULL AND given_up_at IS NULL
 RETURNING attempts
 """
 
-# Sessions whose account died or was told to forget: the view no longer shows them, nobody has marked them yet.
+# Sessions of accounts that were locked, closed or bound anew: the view no longer shows them, nobody has marked them yet. Whatever
+# kills an account moves its `not_before`, so only accounts that were touched since are looked at.
 DEAD = """
 SELECT s.id
-FROM session s
-WHERE s.ended_at IS NULL AND s.expires_at > %(now)s
-  AND NOT EXISTS (SELECT 1 FROM session_alive a WHERE a.id = s.id)
+FROM account a
+JOIN session s ON s.account_id = a.id AND s.ended_at IS NULL
+WHERE a.not_before > %(since)s AND s.expires_at > %(now)s
+  AND NOT EXISTS (SELECT 1 FROM session_alive l WHERE l.id = s.id)
 ORDER BY s.id
 LIMIT %(most)s
 """

@@ -132,6 +132,8 @@ CREATE TABLE account (
     activated_at  timestamptz
 );
 
+CREATE INDEX account_forgets ON account (not_before) WHERE not_before > '-infinity';
+
 CREATE TABLE account_lock (                   -- several may overlap; the account lives when none is left
     id            uuid PRIMARY KEY,
     account_id    uuid NOT NULL REFERENCES account,
@@ -456,6 +458,8 @@ DECLARE
     parent text;
     month_start date;
     part text;
+    from_at text;
+    until_at text;
 BEGIN
     FOREACH parent IN ARRAY ARRAY['audit_event', 'login_event'] LOOP
         FOR month_start IN
@@ -463,8 +467,15 @@ BEGIN
         LOOP
             part := parent || to_char(month_start, '_YYYY_MM');
             IF to_regclass('public.' || part) IS NULL THEN
-                EXECUTE format('CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES FROM (%L) TO (%L)', part, parent,
-                               month_start || ' 00:00:00+00', (month_start + interval '1 month')::date || ' 00:00:00+00');
+                from_at := month_start || ' 00:00:00+00';
+                until_at := (month_start + interval '1 month')::date || ' 00:00:00+00';
+                -- Rows that came before their partition did lie in the default one, and would forbid it: they move.
+                EXECUTE format('LOCK TABLE public.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
+                EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING ALL)', part, parent);
+                EXECUTE format('WITH moved AS (DELETE FROM public.%I WHERE at >= %L AND at < %L RETURNING *) INSERT INTO public.%I '
+                               'SELECT * FROM moved', parent || '_default', from_at, until_at, part);
+                EXECUTE format('ALTER TABLE public.%I ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)', parent, part,
+                               from_at, until_at);
                 made := made + 1;
             END IF;
         END LOOP;

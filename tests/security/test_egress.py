@@ -224,7 +224,7 @@ def reach(sink: PortalSink, ca: Path | None) -> Egress:
 
     def connect(address: str, port: int, seconds: float) -> socket.socket:
         assert (address, port) == ("8.8.8.8", 443)
-        return socket.create_connection(sink.server_address[:2], timeout=seconds)
+        return socket.create_connection(("127.0.0.1", sink.server_address[1]), timeout=seconds)
 
     return Egress(ca=ca, resolve=lambda _host, _port: ["8.8.8.8"], connect=connect, limits=QUICK)
 

@@ -1,135 +1,274 @@
-"""Short ways to where a test begins: somebody signed in, tokens bought, time passed, a client with a key of its own."""
+"""Browsers led to every page of the provider: one place that knows how each page is reached, for tests that visit them all."""
 
 from __future__ import annotations
 
-import base64
-import json
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
-from uuid import UUID, uuid4
 
-from joserfc import jws
-from joserfc.jwk import ECKey, OKPKey, RSAKey
+import pyotp
+from werkzeug.routing import Rule
 
-from idp.kernel.clock import FixedClock
-from tests.support.provider import Answered, Browser, Person, Portal, Provider
+from tests.support.provider import OPERATOR, Answered, Browser, Person, Portal, Provider
 
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ISSUER = "http://localhost:8000"
+STEP = timedelta(seconds=30)
+LEVEL_OF_TWO_FACTORS = "urn:motcua:acr:ial0.aal2"
+LEVEL_OF_CHECKED_PEOPLE = "urn:motcua:acr:ial2.aal1"
+GOOD_PASSWORD = "mưa rào trên mái tôn"
 
-
-def later(op: Provider, **by: float) -> None:
-    """Let time pass, in the words of `timedelta`."""
-    assert isinstance(op.clock, FixedClock)
-    op.clock.advance(timedelta(**by))
-
-
-def seconds_now(op: Provider) -> int:
-    """Return the provider's time in seconds since 1970."""
-    return int(op.clock.now().timestamp())
-
-
-def signed_in(op: Provider, portal: Portal, person: Person, **asked: str | None) -> Browser:
-    """Return a browser in which this person has signed in, and has allowed this portal what it asks for."""
-    browser = Browser(op)
-    portal.code_for(browser, person, **asked)
-    later(op, seconds=1)
-    return browser
-
-
-def bought(portal: Portal, browser: Browser, person: Person, **asked: str | None) -> dict[str, Any]:
-    """Return what a code of this browser buys."""
-    answered = portal.redeem(portal.code_for(browser, person, **asked))
-    assert answered.status == 200, answered.text
-    return answered.json
-
-
-def answer_of(portal: Portal, browser: Browser, **asked: str | None) -> dict[str, str]:
-    """Ask with this browser, which has to be answered at once; return the parameters of the answer."""
-    answered = browser.send("GET", portal.ask(**asked))
-    assert answered.status == 303, f"{answered.status}: {answered.text[:400]}"
-    assert answered.location.startswith(portal.redirect_uri + "?"), answered.location
-    return answered.parameters
-
-
-def page_of(browser: Browser, target: str) -> str:
-    """Open an address; return the name of the page on which that ends: `sign-in`, `consent` …, or `portal` beyond the provider."""
-    answered = browser.open(target)
-    if answered.status == 303:
-        return "portal"
-    assert answered.status == 200, f"{answered.status}: {answered.text[:400]}"
-    return browser.at.rpartition("/")[2]
-
-
-def client_uuid(op: Provider, client_id: str) -> UUID:
-    """Return the id that a client has in the database."""
-    found = op.rooms.clients.find(client_id)
-    assert found is not None
-    return found.id
-
-
-def statement(claims: dict[str, Any], key: ECKey | OKPKey | RSAKey, header: dict[str, Any]) -> str:
-    """Return `claims` signed with `key`, under exactly this header: for statements that the provider would never make."""
-    return jws.serialize_compact(header, json.dumps(claims).encode(), key, algorithms=[header["alg"]])
-
-
-def part(value: object) -> str:
-    """Return one part of a compact JWS: JSON in base64url, or bytes in base64url."""
-    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def new_key(alg: str) -> ECKey | OKPKey | RSAKey:
-    """Return a fresh private key for a client that signs with `alg`."""
-    if alg.startswith("ES"):
-        return ECKey.generate_key({"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[alg])
-    if alg in {"EdDSA", "Ed25519"}:
-        return OKPKey.generate_key("Ed25519")
-    return RSAKey.generate_key(2048)
+_ordinals = itertools.count(1)
 
 
 @dataclass
-class KeyedPortal:
-    """A relying party that authenticates with `private_key_jwt`."""
+class Journeys:
+    """A provider with three portals: one that is content with a password, one that wants two factors, one that wants checked people."""
 
-    portal: Portal
-    key: ECKey | OKPKey | RSAKey
-    alg: str
-    kid: str = "of-the-client"
+    op: Provider
+    plain: Portal = field(init=False)
+    strong: Portal = field(init=False)
+    checked: Portal = field(init=False)
+
+    def __post_init__(self) -> None:
+        number = next(_ordinals)
+        self.plain = self.op.client(f"plain{number}")
+        self.strong = self.op.client(f"strong{number}", minimum_acr=LEVEL_OF_TWO_FACTORS)
+        self.checked = self.op.client(f"checked{number}", minimum_acr=LEVEL_OF_CHECKED_PEOPLE)
+
+    # browsers at pages -------------------------------------------------------------------------------------------------------------
+
+    def at_sign_in(self, **changes: str | None) -> Browser:
+        """A stranger at the page that asks for number and password."""
+        browser = Browser(self.op)
+        browser.open(self.plain.ask(**changes))
+        return browser
+
+    def signed_in(self, person: Person | None = None, **changes: str | None) -> Browser:
+        """A browser that signed in by password at the plain portal, and shared what it asked."""
+        browser = Browser(self.op)
+        self.plain.code_for(browser, person or self.op.person(second_factor=False), **changes)
+        return browser
+
+    def at_totp(self, person: Person | None = None) -> Browser:
+        """A browser that gave the password and is asked for the second factor."""
+        browser, person = Browser(self.op), person or self.op.person()
+        browser.open(self.strong.ask())
+        browser.submit(username=person.username, password=person.password)
+        assert browser.at.endswith("/totp"), browser.at
+        return browser
+
+    def at_recovery_code(self, person: Person | None = None) -> Browser:
+        """A browser that gave the password and chose to give a recovery code."""
+        browser = self.at_totp(person)
+        browser.open(browser.at.replace("/totp", "/recovery-code"))
+        return browser
+
+    def at_enrol(self, person: Person | None = None) -> Browser:
+        """A browser of somebody who has no second factor, where two are wanted."""
+        browser, person = Browser(self.op), person or self.op.person(second_factor=False)
+        browser.open(self.strong.ask())
+        browser.submit(username=person.username, password=person.password)
+        assert browser.at.endswith("/enrol"), browser.at
+        return browser
+
+    def at_recovery_codes(self) -> Browser:
+        """A browser that has just set up an authenticator application: its recovery codes are shown."""
+        browser = self.at_enrol()
+        browser.submit(code=self.offered_code(browser))
+        return browser
+
+    def at_consent(self, person: Person | None = None) -> Browser:
+        """A browser that is asked what to share."""
+        browser, person = self.at_sign_in(), person or self.op.person(second_factor=False)
+        browser.submit(username=person.username, password=person.password)
+        assert browser.at.endswith("/consent"), browser.at
+        return browser
+
+    def at_account(self) -> Browser:
+        """A browser that is asked as which account to go on."""
+        browser = self.signed_in()
+        browser.open(self.plain.ask(prompt="select_account"))
+        return browser
+
+    def at_level(self) -> Browser:
+        """A browser that is told that its person's level is too low."""
+        browser, person = Browser(self.op), self.op.person(ial=1, second_factor=False)
+        browser.open(self.checked.ask())
+        browser.submit(username=person.username, password=person.password)
+        assert browser.at.endswith("/level"), browser.at
+        return browser
+
+    def at_activate(self) -> tuple[Browser, str, str]:
+        """A browser at the page for activation codes, with a number and a code that are good."""
+        person = self.op.person()
+        code = self.op.rooms.activation.issue(person.account_id, by="test", origin=OPERATOR)
+        browser = Browser(self.op)
+        browser.open("/activate")
+        return browser, person.username, code
+
+    def at_activate_password(self) -> Browser:
+        """A browser that gave a good activation code."""
+        browser, number, code = self.at_activate()
+        browser.submit(username=number, code=code)
+        assert browser.at.endswith("/password"), browser.at
+        return browser
+
+    def at_activate_second_factor(self) -> Browser:
+        """A browser that chose its password."""
+        browser = self.at_activate_password()
+        browser.submit(password=GOOD_PASSWORD, repeat=GOOD_PASSWORD)
+        assert browser.at.endswith("/second-factor"), browser.at
+        return browser
+
+    def at_home(self) -> Browser:
+        """A browser at its person's own page, with another session and a consent on it."""
+        person = self.op.person(second_factor=False)
+        self.signed_in(person)
+        browser = self.signed_in(person)
+        browser.open("/")
+        return browser
+
+    def at_sign_out(self) -> Browser:
+        """A browser that is asked whether to sign out."""
+        browser = self.signed_in()
+        browser.open("/logout")
+        return browser
+
+    def at_signed_out(self) -> Browser:
+        """A browser that signed out, at the page that tells which portals were told."""
+        browser = self.at_sign_out()
+        browser.submit(decision="sign-out")
+        assert browser.at.startswith("/signed-out/"), browser.at
+        return browser
+
+    def at(self, target: str) -> Browser:
+        """A stranger at an address."""
+        browser = Browser(self.op)
+        browser.open(target)
+        return browser
+
+    def offered_code(self, browser: Browser) -> str:
+        """Return the code that an application shows which scanned the page's QR code."""
+        return pyotp.TOTP(self.offered_secret(browser)).at(self.op.clock.now())
+
+    @staticmethod
+    def offered_secret(browser: Browser) -> str:
+        """Return the secret that the page offers to an authenticator application; empty when it offers none."""
+        assert browser.page is not None
+        return browser.page.text.partition('id="secret">')[2].partition("</code>")[0].replace(" ", "").strip()
+
+    # the inventory -------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def pages(self) -> Mapping[str, Callable[[], Browser]]:
+        """How the page of each endpoint is reached: a browser whose `page` is it, and whose `at` is its address."""
+        return {
+            "sign_in": self.at_sign_in,
+            "totp": self.at_totp,
+            "recovery_code": self.at_recovery_code,
+            "enrol": self.at_enrol,
+            "recovery_codes": self.at_recovery_codes,
+            "consent": self.at_consent,
+            "account": self.at_account,
+            "level": self.at_level,
+            "activate": lambda: self.at_activate()[0],
+            "activate_password": self.at_activate_password,
+            "activate_second_factor": self.at_activate_second_factor,
+            "activated": lambda: self.at("/activated"),
+            "home": self.at_home,
+            "sign_out": self.at_sign_out,
+            "signed_out": self.at_signed_out,
+            "help": lambda: self.at("/help"),
+            "privacy": lambda: self.at("/privacy"),
+            "about": lambda: self.at("/about"),
+        }
+
+    def filled(self, endpoint: str) -> Filled:
+        """Return a form of the endpoint, filled in so that it does what it is for when it is sent."""
+        return getattr(self, "_fill_" + endpoint)()  # type: ignore[no-any-return]
+
+    def _fill_sign_in(self) -> Filled:
+        person = self.op.person(second_factor=False)
+        return Filled.of(self.at_sign_in(), username=person.username, password=person.password)
+
+    def _fill_totp(self) -> Filled:
+        person = self.op.person()
+        return Filled.of(self.at_totp(person), code=person.code(self.op.clock))
+
+    def _fill_recovery_code(self) -> Filled:
+        person = self.op.person()
+        return Filled.of(self.at_recovery_code(person), code=person.recovery_codes[0])
+
+    def _fill_enrol(self) -> Filled:
+        browser = self.at_enrol()
+        return Filled.of(browser, code=self.offered_code(browser))
+
+    def _fill_recovery_codes(self) -> Filled:
+        return Filled.of(self.at_recovery_codes(), kept="y")
+
+    def _fill_consent(self) -> Filled:
+        return Filled.of(self.at_consent(), decision="allow")
+
+    def _fill_account(self) -> Filled:
+        return Filled.of(self.at_account(), decision="continue")
+
+    def _fill_level(self) -> Filled:
+        return Filled.of(self.at_level())
+
+    def _fill_activate(self) -> Filled:
+        browser, number, code = self.at_activate()
+        return Filled.of(browser, username=number, code=code)
+
+    def _fill_activate_password(self) -> Filled:
+        return Filled.of(self.at_activate_password(), password=GOOD_PASSWORD, repeat=GOOD_PASSWORD)
+
+    def _fill_activate_second_factor(self) -> Filled:
+        browser = self.at_activate_second_factor()
+        return Filled.of(browser, code=self.offered_code(browser))
+
+    def _fill_activated(self) -> Filled:
+        browser = self.at_activate_second_factor()
+        browser.submit(code=self.offered_code(browser))
+        return Filled.of(browser, kept="y")
+
+    def _fill_sign_out_confirm(self) -> Filled:
+        return Filled.of(self.at_sign_out(), decision="sign-out")
+
+    def _fill_end_session(self) -> Filled:
+        return Filled.of(self.at_home())
+
+    def _fill_withdraw_consent(self) -> Filled:
+        filled = Filled.of(self.at_home())
+        assert filled.browser.page is not None
+        consent = filled.browser.page.text.partition('action="/consents/withdraw"')[2].partition('name="subject" value="')[2]
+        return replace(filled, action="/consents/withdraw", fields=filled.fields | {"subject": consent.partition('"')[0]})
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A form of ours as a browser would send it."""
+
+    browser: Browser
+    action: str
+    fields: dict[str, str]
 
     @classmethod
-    def register(cls, op: Provider, client_id: str, alg: str = "ES256", **declared: Any) -> KeyedPortal:
-        """Register a client with a fresh key."""
-        key = new_key(alg)
-        public = key.as_dict(private=False) | {"kid": cls.kid}
-        declared = {"grant_types": ["authorization_code", "refresh_token", "client_credentials"]} | declared
-        portal = op.client(client_id, token_endpoint_auth_method="private_key_jwt", jwks={"keys": [public]}, **declared)
-        return cls(portal, key, alg)
+    def of(cls, browser: Browser, **filled: str) -> Filled:
+        """The first form of the page a browser is at."""
+        action, fields = browser.form()
+        return cls(browser, action or browser.at, fields | filled)
 
-    def claims(self, **changes: Any) -> dict[str, Any]:
-        """Return the claims of a good assertion; `changes` replace or, as None, remove."""
-        now = seconds_now(self.portal.provider)
-        claims: dict[str, Any] = {
-            "iss": self.portal.client_id,
-            "sub": self.portal.client_id,
-            "aud": ISSUER,
-            "iat": now,
-            "exp": now + 60,
-            "jti": uuid4().hex,
-        } | changes
-        return {name: value for name, value in claims.items() if value is not None}
+    def send(self, fields: Mapping[str, str] | None = None, **headers: str) -> Answered:
+        """Send it with these headers (underscores for hyphens), following nothing."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.browser._send("POST", self.action, fields if fields is not None else self.fields, named)
 
-    def assertion(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
-        """Return an assertion; `changes` are to its claims, `header` to its header."""
-        head = {"alg": self.alg, "kid": self.kid} | (header or {})
-        return statement(self.claims(**changes), self.key, {name: value for name, value in head.items() if value is not None})
 
-    def call(self, path: str, form: dict[str, str], assertion: str | None = None) -> Answered:
-        """Send a form with an assertion: a fresh good one if none is given."""
-        proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion or self.assertion()}
-        return self.portal.provider.call("POST", path, form | proof)
+def rules_of(op: Provider) -> Iterator[Rule]:
+    """Yield every route of the pages."""
+    yield from op.door._pages.url_map.iter_rules()
 
-    def credentials(self, assertion: str | None = None) -> Answered:
-        """Ask for a token of its own: the shortest way to see whether the client was authenticated."""
-        return self.call("/token", {"grant_type": "client_credentials"}, assertion)
+
+def session_of(browser: Browser) -> str | None:
+    """Return the value of the browser's session cookie, if it has one."""
+    return browser.cookies.get("motcua-session")

@@ -50,7 +50,7 @@ class Health:
             return json_answer(503, {"status": "not ready", "missing": missing}, ("Retry-After", "5"))
         return json_answer(200, {"status": "ready"})
 
-    def _checks(self) -> dict[str, Callable[[], None]]:
+    def _checks(self) -> dict[str, Callable[[], object]]:
         return {
             "database": self._database,
             "deployment": self._is_fitting,

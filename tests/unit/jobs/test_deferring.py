@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from psycopg.errors import QueryCanceled
 
 from idp.jobs import Jobs, Later
 from idp.storage.breaker import EngineAway
@@ -25,7 +24,7 @@ def test_a_job_is_there_once_its_transaction_has_committed(database: Database) -
 
 
 def test_a_transaction_that_is_rolled_back_leaves_no_job(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.transaction() as transaction:
+    with pytest.raises(ZeroDivisionError), database.transaction() as transaction:  # noqa: PT012 - what the block raises ends it
         Jobs().defer(transaction, Later("tests.rolled_back", queue="tests", given={}))
         assert transaction.one(COUNT, {"task": "tests.rolled_back"}).jobs == 1  # type: ignore[union-attr]  # one row
         raise ZeroDivisionError
@@ -47,10 +46,10 @@ def test_two_transactions_of_one_connection_defer_apart(database: Database) -> N
 
 def test_the_database_that_fails_while_a_job_is_deferred_is_away_as_for_every_other_statement(database: Database) -> None:
     """The queue's own exception would be a 500."""
-    with pytest.raises(EngineAway) as caught, database.transaction() as transaction:
+    with pytest.raises(EngineAway) as caught, database.transaction() as transaction:  # noqa: PT012 - one of many takes too long
         transaction.run("SET LOCAL statement_timeout = '1ms'")
         for _ in range(100):
             Jobs().defer(transaction, Later("tests.slow", queue="tests", given={"long": "x" * 100_000}))
-    assert isinstance(caught.value.__cause__, QueryCanceled)
+    assert caught.value.code == "storage.engine_away"
     database.breaker.succeeded()
     assert count(database, "tests.slow") == 0

@@ -9,9 +9,12 @@ from datetime import timedelta
 
 import pytest
 
+from idp.audit.model import Origin
+from idp.audit.store import record
 from idp.demo.engines import DatabaseUrls
 from idp.jobs.periodic import Every, PeriodicWork, make_partitions_ahead
 from idp.kernel.clock import FixedClock
+from idp.sessions.model import SessionEnded
 from idp.storage.postgres import Database
 
 
@@ -103,3 +106,23 @@ def test_the_worker_makes_partitions_that_its_role_could_not_create(
             "SELECT relname FROM pg_class WHERE relname IN ('audit_event_2026_07', 'login_event_2026_07') ORDER BY relname"
         )
     assert [row.relname for row in found] == ["audit_event_2026_07", "login_event_2026_07"]
+
+
+def test_rows_that_came_before_their_partition_move_into_it(
+    worker_database: Database, owner_database: Database, clock: FixedClock
+) -> None:
+    """A worker that was away for months: what lay in the default partition neither forbids the new one nor is lost."""
+    clock.advance(timedelta(days=200))
+    with worker_database.transaction() as transaction:
+        record(transaction, SessionEnded(Origin.operated("test"), reason="signed_out", portals=0), clock.now())
+    assert make_partitions_ahead(worker_database, clock) >= 2
+    with owner_database.transaction() as transaction:
+        found = transaction.all("SELECT tableoid::regclass::text AS part FROM audit_event WHERE at = %(at)s", {"at": clock.now()})
+        left = transaction.all("SELECT id FROM audit_event_default")
+        indexes = transaction.all(
+            "SELECT indexrelid FROM pg_index WHERE indrelid = 'audit_event_2026_12'::regclass AND indisvalid ORDER BY 1"
+        )
+        parent = transaction.all("SELECT indexrelid FROM pg_index WHERE indrelid = 'audit_event'::regclass AND indisvalid")
+    assert [row.part for row in found] == ["audit_event_2026_12"]
+    assert left == []
+    assert len(indexes) == len(parent)

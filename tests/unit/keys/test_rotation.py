@@ -58,7 +58,7 @@ def events(database: Database) -> list[str]:
 
 def test_without_keys_the_ring_says_what_to_do(fresh: Database, encryption: KeyEncryption, clock: FixedClock) -> None:
     ring = KeyRing(fresh, encryption, clock)
-    for asked in (lambda: ring.signer("ES256"), ring.verifying, ring.check, lambda: ring.sealer):
+    for asked in (lambda: ring.signer("ES256"), ring.verifying, ring.check, lambda: ring.sealer.index("a", "b")):
         with pytest.raises(NoSuchKey):
             asked()
     assert json.loads(ring.published().body) == {"keys": []}

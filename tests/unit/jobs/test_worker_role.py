@@ -1,0 +1,90 @@
+"""What the role of the worker may do, and what it may not (design §3, Roles)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import psycopg
+import pytest
+
+from idp.accounts.model import PersonDeclaration, PersonType
+from idp.accounts.service import Accounts
+from idp.audit.model import Origin
+from idp.demo.engines import DatabaseUrls
+from idp.kernel.clock import FixedClock
+from idp.kernel.sealing import Sealer
+from idp.reference.countries import get_country
+from idp.reference.model import Sex
+from idp.storage.postgres import Database
+from idp.throttle.model import GuessKind, Subject
+from idp.throttle.service import Guesses
+from tests.support.ended_sessions import House
+
+CLOSE = "UPDATE account SET state = 'closed', not_before = %(now)s WHERE id = (SELECT account_id FROM session WHERE id = %(id)s)"
+
+
+@pytest.fixture(scope="module")
+def worker_database(database_urls: DatabaseUrls) -> Iterator[Database]:
+    opened = Database(database_urls.worker)
+    yield opened
+    opened.close()
+
+
+def test_it_lifts_locks_whose_end_has_come(database: Database, worker_database: Database, sealer: Sealer, clock: FixedClock) -> None:
+    country, origin = get_country("VN"), Origin.operated("test")
+    accounts = Accounts(database, sealer, clock, country)
+    declaration = PersonDeclaration(
+        person_type=PersonType.CITIZEN,
+        personal_number="001099000007",
+        full_name="Nguyễn Văn Thử",
+        birth_date=date(1999, 1, 1),
+        sex=Sex.MALE,
+        nationality="VN",
+    )
+    account_id = accounts.add(declaration, origin)
+    until = clock.now() + timedelta(hours=1)
+    accounts.lock(account_id, reason="lost device", legal_basis="the holder asked", until=until, origin=origin)
+    worker_accounts = Accounts(worker_database, sealer, clock, country)
+    assert worker_accounts.lift_expired_locks() == 0
+    clock.advance(timedelta(hours=1))
+    assert worker_accounts.lift_expired_locks() == 1
+    assert accounts.show(account_id).locks[0].lifted_at == clock.now()
+
+
+def test_it_ends_the_sessions_of_accounts_that_died(database: Database, worker_database: Database, clock: FixedClock) -> None:
+    house = House.over(database, clock)
+    house.add_portals({"role": "http://127.0.0.1:18601/role"})
+    session_id = house.begin_session(house.add_account(), ["role"])
+    assert House.over(worker_database, clock).sessions.end_dead() == 0
+    with database.transaction() as transaction:
+        transaction.run(CLOSE, {"id": session_id, "now": clock.now()})
+    assert House.over(worker_database, clock).sessions.end_dead() == 1
+    assert [notice.state for notice in house.sessions.notices(session_id)] == ["waiting"]
+
+
+def test_it_purges_guesses(database: Database, worker_database: Database, sealer: Sealer, clock: FixedClock) -> None:
+    Guesses(database, sealer, clock).reserve(GuessKind.PASSWORD, [Subject(identifier="nobody")], Origin(request_id="test"))
+    clock.advance(timedelta(days=60))
+    Guesses(worker_database, sealer, clock).purge()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE password SET set_at = set_at",
+        "UPDATE account SET state = 'active'",
+        "UPDATE client SET disabled_at = NULL",
+        "UPDATE session SET account_id = account_id",
+        "UPDATE family SET killed_at = NULL",
+        "INSERT INTO session_client (session_id, client_id, sid, sub, first_at) SELECT NULL, NULL, '', '', NULL WHERE false",
+        "DELETE FROM session",
+        "DELETE FROM audit_event",
+        "UPDATE audit_event SET body = NULL",
+        "DELETE FROM logout_notice",
+        "CREATE TABLE mine ()",
+    ],
+)
+def test_it_may_not_change_what_it_has_no_work_with(database_urls: DatabaseUrls, statement: str) -> None:
+    with psycopg.connect(database_urls.worker) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement)

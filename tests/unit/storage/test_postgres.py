@@ -1,0 +1,287 @@
+"""The two doors to PostgreSQL, and what each does when the server goes away in the middle (design §3, Connections)."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import sqlalchemy.exc
+
+from idp.demo.engines import DatabaseUrls, Engines, TemporaryEngines
+from idp.storage.breaker import EngineAway
+from idp.storage.postgres import Database
+from tests.support.faults import wait_until
+
+PID = "SELECT pg_backend_pid() AS pid"
+ADD = "INSERT INTO counted (id) VALUES (%(id)s) RETURNING id"
+COUNT = "SELECT count(*) AS rows FROM counted WHERE id = %(id)s"
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Engines]:
+    with TemporaryEngines() as engines:
+        yield engines
+
+
+@pytest.fixture(scope="module")
+def urls(own: Engines) -> DatabaseUrls:
+    made = own.make_database("doors")
+    with psycopg.connect(made.owner) as owner:
+        owner.execute("CREATE TABLE counted (id integer PRIMARY KEY)")
+        owner.execute("GRANT SELECT, INSERT, UPDATE ON counted TO idp_app")
+    return made
+
+
+@pytest.fixture
+def doors(urls: DatabaseUrls) -> Iterator[Database]:
+    """A database whose watchdog waits less than a second, not three."""
+    opened = Database(urls.app, call_limit=0.8)
+    yield opened
+    opened.close()
+
+
+def backend(doors: Database) -> int:
+    return int(doors.step(PID, {}).pid)  # type: ignore[union-attr]  # it has one row
+
+
+def pooled_backend(doors: Database) -> int:
+    with doors.transaction() as transaction:
+        return int(transaction.one(PID).pid)  # type: ignore[union-attr]  # it has one row
+
+
+def is_back(doors: Database) -> bool:
+    try:
+        return backend(doors) > 0
+    except EngineAway:
+        return False
+
+
+def count(doors: Database, number: int) -> int:
+    with doors.transaction() as transaction:
+        return int(transaction.one(COUNT, {"id": number}).rows)  # type: ignore[union-attr]  # it has one row
+
+
+def test_a_thread_keeps_its_connection_from_step_to_step(doors: Database) -> None:
+    assert len({backend(doors) for _ in range(5)}) == 1
+
+
+def test_an_idle_connection_is_replaced_after_a_restart_without_an_error(own: Engines, doors: Database) -> None:
+    kept, pooled = backend(doors), pooled_backend(doors)
+    own.restart_postgres()
+    assert backend(doors) != kept
+    assert pooled_backend(doors) != pooled
+
+
+def test_an_idle_connection_that_was_ended_is_replaced_without_an_error(own: Engines, doors: Database) -> None:
+    kept, pooled = backend(doors), pooled_backend(doors)
+    with own.connect_superuser("doors") as superuser:
+        for pid in (kept, pooled):
+            superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    assert backend(doors) != kept
+    assert pooled_backend(doors) != pooled
+
+
+def test_a_step_whose_connection_is_ended_under_it_says_away_and_is_not_sent_again(doors: Database) -> None:
+    """security.md F02: a write whose commit is unknown is never repeated."""
+    with pytest.raises(EngineAway):
+        doors.step("SELECT pg_terminate_backend(pg_backend_pid())", {})
+    assert backend(doors) > 0
+
+
+def test_a_killed_server_is_away_at_once_and_back_within_two_seconds(own: Engines, doors: Database) -> None:
+    backend(doors)
+    own.kill_postgres()
+    began = time.monotonic()
+    for _ in range(10):
+        with pytest.raises(EngineAway):
+            doors.step(PID, {})
+        with pytest.raises(EngineAway), doors.transaction() as transaction:
+            transaction.one(PID)
+    assert time.monotonic() - began < 1
+    own.restart_postgres()
+    assert wait_until(lambda: is_back(doors), within=5) < 2
+
+
+def test_a_frozen_server_holds_a_step_no_longer_than_the_limit_and_nobody_after_it(own: Engines, doors: Database) -> None:
+    backend(doors)
+    own.freeze_postgres()
+    try:
+        began = time.monotonic()
+        with pytest.raises(EngineAway):
+            doors.step(PID, {})
+        assert 0.7 < time.monotonic() - began < 1.5
+        began = time.monotonic()
+        with pytest.raises(EngineAway, match="breaker open"):
+            doors.step(PID, {})
+        assert time.monotonic() - began < 0.05
+    finally:
+        own.thaw_postgres()
+    assert wait_until(lambda: is_back(doors), within=5) < 4
+
+
+def test_a_connection_to_a_frozen_server_is_given_up_after_two_seconds(own: Engines, urls: DatabaseUrls) -> None:
+    own.freeze_postgres()
+    fresh = Database(urls.app)
+    try:
+        began = time.monotonic()
+        with pytest.raises(EngineAway):
+            fresh.step(PID, {})
+        assert time.monotonic() - began < 3.5
+        assert fresh.breaker.is_open
+    finally:
+        own.thaw_postgres()
+        fresh.close()
+
+
+def test_a_server_that_freezes_before_the_commit_is_given_up_too(own: Engines, doors: Database) -> None:
+    began = 0.0
+
+    def add() -> None:
+        nonlocal began
+        with doors.transaction() as transaction:
+            transaction.run(ADD, {"id": 1})
+            own.freeze_postgres()
+            began = time.monotonic()
+
+    try:
+        with pytest.raises(EngineAway):
+            add()
+        assert time.monotonic() - began < 1.5
+    finally:
+        own.thaw_postgres()
+    wait_until(lambda: is_back(doors), within=5)
+
+
+def test_a_server_that_freezes_under_a_library_in_the_transaction_is_given_up_too(own: Engines, doors: Database) -> None:
+    """The job queue joins a transaction by its driver's connection."""
+    try:
+        with pytest.raises(EngineAway), doors.transaction() as transaction:  # noqa: PT012 - the block is the subject
+            transaction.one(PID)
+            own.freeze_postgres()
+            transaction.driver.execute("SELECT 1")
+    finally:
+        own.thaw_postgres()
+    wait_until(lambda: is_back(doors), within=5)
+
+
+def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_the_connection_stays(urls: DatabaseUrls) -> None:
+    patient = Database(urls.app)
+    kept = backend(patient)
+    patient.step("SELECT set_config('statement_timeout', '100ms', false)", {})
+    with pytest.raises(EngineAway, match="QueryCanceled"):
+        patient.step("SELECT pg_sleep(5)", {})
+    assert not patient.breaker.is_open
+    assert backend(patient) == kept
+    patient.close()
+
+
+def test_a_row_that_somebody_else_holds_says_nothing_about_the_server(doors: Database, urls: DatabaseUrls) -> None:
+    """security.md F03: a locked table refuses who needs it, and nobody else."""
+    take = "UPDATE counted SET id = id WHERE id = %(id)s RETURNING id"
+    doors.step(ADD, {"id": 20})
+    doors.step("SELECT set_config('lock_timeout', '50ms', false)", {})
+    with psycopg.connect(urls.owner) as holder:
+        holder.execute("SELECT id FROM counted WHERE id = 20 FOR UPDATE")
+        for _ in range(5):
+            with pytest.raises(EngineAway, match="LockNotAvailable"):
+                doors.step(take, {"id": 20})
+        assert backend(doors) > 0
+    assert doors.step(take, {"id": 20}) is not None
+
+
+def test_what_the_statement_did_wrong_is_raised_as_it_is(doors: Database) -> None:
+    doors.step(ADD, {"id": 30})
+    for _ in range(5):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            doors.step(ADD, {"id": 30})
+        with pytest.raises(sqlalchemy.exc.IntegrityError), doors.transaction() as transaction:
+            transaction.run(ADD, {"id": 30})
+    assert backend(doors) > 0
+
+
+def test_a_block_that_raises_leaves_nothing_behind(doors: Database) -> None:
+    with pytest.raises(KeyError), doors.transaction() as transaction:  # noqa: PT012 - the block is the subject
+        transaction.run(ADD, {"id": 40})
+        raise KeyError
+    assert count(doors, 40) == 0
+
+
+def test_a_server_that_became_read_only_is_left(own: Engines, doors: Database, urls: DatabaseUrls) -> None:
+    """Design §3: a kept connection is replaced on any read-only error, since the server was demoted."""
+    kept, pooled = backend(doors), pooled_backend(doors)
+    doors.step("SELECT set_config('default_transaction_read_only', 'on', false)", {})
+    with pytest.raises(EngineAway):
+        doors.step(ADD, {"id": 50})
+    assert backend(doors) != kept
+
+    with pytest.raises(EngineAway), doors.transaction() as transaction:  # noqa: PT012 - the block is the subject
+        transaction.run("SET TRANSACTION READ ONLY")
+        transaction.run(ADD, {"id": 51})
+    assert pooled_backend(doors) != pooled
+
+    with own.connect_superuser("doors") as superuser:
+        superuser.execute("ALTER DATABASE doors SET default_transaction_read_only = on")
+    late = Database(urls.app)
+    try:
+        with pytest.raises(EngineAway):
+            late.step(PID, {})
+    finally:
+        with own.connect_superuser("doors") as superuser:
+            superuser.execute("SET default_transaction_read_only = off")
+            superuser.execute("ALTER DATABASE doors RESET default_transaction_read_only")
+        late.close()
+
+
+def test_a_transaction_that_dawdles_is_ended_by_the_server_and_says_away(own: Engines, doors: Database) -> None:
+    with own.connect_superuser("doors") as superuser, pytest.raises(EngineAway), doors.transaction() as transaction:  # noqa: PT012 - the block is the subject
+        transaction.run("SET idle_in_transaction_session_timeout = '50ms'")
+        pid = transaction.one(PID).pid  # type: ignore[union-attr]  # it has one row
+        gone = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+        wait_until(lambda: superuser.execute(gone, [pid]).fetchone() == (0,), within=5)
+        transaction.one(PID)
+    assert pooled_backend(doors) > 0
+
+
+def test_when_every_pooled_connection_is_taken_the_next_is_refused_and_steps_go_on(urls: DatabaseUrls) -> None:
+    """security.md F07."""
+    small = Database(urls.app, pool=1)
+    refused: list[EngineAway] = []
+    ready, over = threading.Barrier(4), threading.Event()
+
+    def hold() -> None:
+        with small.transaction() as transaction:
+            transaction.one(PID)
+            ready.wait()
+            over.wait(10)
+
+    holders = [threading.Thread(target=hold) for _ in range(3)]
+    for each in holders:
+        each.start()
+    ready.wait()
+    began = time.monotonic()
+    with pytest.raises(EngineAway, match="taken") as refusal:
+        pooled_backend(small)
+    refused.append(refusal.value)
+    assert time.monotonic() - began < 1.5
+    assert not small.breaker.is_open
+    assert backend(small) > 0
+    over.set()
+    for each in holders:
+        each.join()
+    assert pooled_backend(small) > 0
+    small.close()
+
+
+def test_a_connection_is_closed_with_the_thread_that_kept_it(own: Engines, doors: Database) -> None:
+    pids: list[int] = []
+    thread = threading.Thread(target=lambda: pids.append(backend(doors)))
+    thread.start()
+    thread.join()
+    gc.collect()
+    with own.connect_superuser("doors") as superuser:
+        gone = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+        wait_until(lambda: superuser.execute(gone, pids).fetchone() == (0,), within=5)
