@@ -25,17 +25,23 @@ from idp.grants.model import (
 )
 from idp.sessions.store import REACHED_FRAGMENT, SEEN_FRAGMENT
 
+
+def _whose(known: str, family_id: str) -> str:
+    """Return the expression of a related id: as `known`, else as the family has it, dead or not. A replay is somebody's, too."""
+    column = known.rpartition(".")[2]
+    return f"coalesce({known}, (SELECT f.{column} FROM family f WHERE f.id = {family_id}))"
+
+
 READ_STANDING: Final = """
-SELECT s.id AS session_id, s.version AS session_version, s.account_id, s.proofs, s.until, a.holder_id, a.locale,
+SELECT s.id AS session_id, s.version AS session_version, s.account_id, s.proofs, s.until, s.holder_id, s.locale,
        CASE WHEN v.policy_version = %(policy_version)s AND v.until > %(now)s THEN v.ial END AS ial,
        co.id AS consent_id, co.version AS consent_version, co.scopes AS consent_scopes, co.claims AS consent_claims,
        sub.sub, r.sid
 FROM session_alive s
-JOIN account_alive a ON a.id = s.account_id
-LEFT JOIN assessed v ON v.person_id = a.holder_id
-LEFT JOIN consent_alive co ON co.actor_account_id = a.id AND co.principal_holder_id = a.holder_id AND co.client_id = %(client_id)s
-     AND co.mandate_id IS NULL
-LEFT JOIN subject_known sub ON sub.holder_id = a.holder_id AND sub.sector = %(sector)s
+LEFT JOIN assessed v ON v.person_id = s.holder_id
+LEFT JOIN consent_alive co ON co.actor_account_id = s.account_id AND co.principal_holder_id = s.holder_id
+     AND co.client_id = %(client_id)s AND co.mandate_id IS NULL
+LEFT JOIN subject_known sub ON sub.holder_id = s.holder_id AND sub.sector = %(sector)s
 LEFT JOIN session_reached r ON r.session_id = s.id AND r.client_id = %(client_id)s
 WHERE s.secret_digest = %(secret_digest)s AND s.until > %(now)s
 """
@@ -43,14 +49,13 @@ WHERE s.secret_digest = %(secret_digest)s AND s.until > %(now)s
 # Issues only if session, consent and level are the versions that were read, and everything is alive.
 ISSUE_CODE: Final = f"""
 WITH alive AS (
-    SELECT s.id AS session_id, a.id AS account_id, a.holder_id, cl.id AS client_id, co.id AS consent_id, sub.sub
+    SELECT s.id AS session_id, s.account_id, s.holder_id, cl.id AS client_id, co.id AS consent_id, sub.sub
     FROM session_alive s
-    JOIN account_alive a ON a.id = s.account_id
     JOIN client_alive cl ON cl.id = %(client_id)s AND cl.until > %(now)s
-    JOIN consent_alive co ON co.id = %(consent_id)s AND co.version = %(consent_version)s AND co.actor_account_id = a.id
+    JOIN consent_alive co ON co.id = %(consent_id)s AND co.version = %(consent_version)s AND co.actor_account_id = s.account_id
          AND co.client_id = cl.id
-    JOIN assessed v ON v.person_id = a.holder_id AND v.ial = %(ial)s AND v.policy_version = %(policy_version)s AND v.until > %(now)s
-    JOIN subject_known sub ON sub.holder_id = a.holder_id AND sub.sector = %(sector)s
+    JOIN assessed v ON v.person_id = s.holder_id AND v.ial = %(ial)s AND v.policy_version = %(policy_version)s AND v.until > %(now)s
+    JOIN subject_known sub ON sub.holder_id = s.holder_id AND sub.sector = %(sector)s
     WHERE s.id = %(session_id)s AND s.version = %(session_version)s AND s.until > %(now)s
 ), seen AS ({SEEN_FRAGMENT}
 ), reached AS ({REACHED_FRAGMENT}
@@ -89,6 +94,12 @@ _ISSUED_COLUMNS: Final = """judged.outcome, judged.family_id, judged.kind, judge
        judged.sub, judged.scopes, judged.granted, judged.claims, judged.nonce, judged.acr, judged.ial, judged.aal, judged.amr,
        judged.auth_time"""
 
+# The fence (OFFSET 0) has the planner look the one grant up by its id: it would otherwise join the whole view before it takes one row.
+_GRANT_OF_TAKEN: Final = """
+        SELECT a.id, a.kind, a.actor_account_id, a.principal_holder_id, a.session_id, a.sid, a.sub, a.scopes, a.claims, a.nonce, a.acr,
+               a.ial, a.aal, a.amr, a.auth_time
+        FROM grant_alive a WHERE a.id = taken.family_id AND a.until > %(now)s OFFSET 0"""
+
 CODE_REFUSALS: Final = ("unknown", "wrong_client", "expired", "wrong_redirect_uri", "wrong_verifier", "dead")
 
 REDEEM_CODE: Final = f"""
@@ -111,7 +122,7 @@ WITH taken AS (
     FROM (SELECT 1) AS always
     LEFT JOIN known ON true
     LEFT JOIN taken ON true
-    LEFT JOIN grant_alive g ON g.id = taken.family_id AND g.until > %(now)s
+    LEFT JOIN LATERAL ({_GRANT_OF_TAKEN}) g ON true
 ), access AS (
     INSERT INTO access_token (digest, family_id, client_id, scopes, issued_at, expires_at)
     SELECT %(access_digest)s, judged.family_id, %(client_id)s, judged.scopes, %(now)s, %(access_until)s
@@ -128,9 +139,9 @@ WITH taken AS (
     written_by(
         "judged",
         {"redeemed": CodeRedeemed, "replayed": CodeReplayed} | dict.fromkeys(CODE_REFUSALS, CodeRefused),
-        account_id="judged.actor_account_id",
+        account_id=_whose("judged.actor_account_id", "judged.presented_family_id"),
         client_id="%(client_id)s",
-        session_id="judged.session_id",
+        session_id=_whose("judged.session_id", "judged.presented_family_id"),
         family_id="judged.presented_family_id",
     )
 })
@@ -158,7 +169,7 @@ WITH taken AS (
     FROM (SELECT 1) AS always
     LEFT JOIN known ON true
     LEFT JOIN taken ON true
-    LEFT JOIN grant_alive g ON g.id = taken.family_id AND g.until > %(now)s
+    LEFT JOIN LATERAL ({_GRANT_OF_TAKEN}) g ON true
 ), access AS (
     INSERT INTO access_token (digest, family_id, client_id, scopes, issued_at, expires_at)
     SELECT %(access_digest)s, judged.family_id, %(client_id)s, judged.scopes, %(now)s, %(access_until)s
@@ -175,9 +186,9 @@ WITH taken AS (
     written_by(
         "judged",
         {"refreshed": TokenRefreshed, "replayed": RefreshReplayed} | dict.fromkeys(REFRESH_REFUSALS, RefreshRefused),
-        account_id="judged.actor_account_id",
+        account_id=_whose("judged.actor_account_id", "judged.presented_family_id"),
         client_id="%(client_id)s",
-        session_id="judged.session_id",
+        session_id=_whose("judged.session_id", "judged.presented_family_id"),
         family_id="judged.presented_family_id",
     )
 })
@@ -234,11 +245,17 @@ WHERE p.holder_id = %(holder_id)s
 INTROSPECT: Final = """
 SELECT 'access_token' AS kind, t.scopes, t.issued_at, t.expires_at, c.client_id, g.sub, g.acr, g.ial, g.aal, g.amr, g.auth_time
 FROM access_token t
+JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
+JOIN client_alive c ON c.id = t.client_id
+JOIN client_alive caller ON caller.id = %(caller_id)s AND caller.until > %(now)s AND (%(may_ask_all)s OR caller.id = t.client_id)
+WHERE t.digest = %(digest)s AND t.revoked_at IS NULL AND t.expires_at > %(now)s
+UNION ALL
+SELECT 'access_token' AS kind, t.scopes, t.issued_at, t.expires_at, c.client_id, NULL, NULL, NULL, NULL, NULL, NULL
+FROM access_token t
 JOIN client_alive c ON c.id = t.client_id AND c.until > %(now)s AND t.issued_at >= c.not_before
 JOIN client_alive caller ON caller.id = %(caller_id)s AND caller.until > %(now)s AND (%(may_ask_all)s OR caller.id = t.client_id)
-JOIN deployment d ON t.issued_at >= d.not_before
-LEFT JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
-WHERE t.digest = %(digest)s AND t.revoked_at IS NULL AND t.expires_at > %(now)s AND (t.family_id IS NULL OR g.id IS NOT NULL)
+WHERE t.digest = %(digest)s AND t.family_id IS NULL AND t.revoked_at IS NULL AND t.expires_at > %(now)s
+  AND t.issued_at >= (SELECT d.not_before FROM deployment d)
 UNION ALL
 SELECT 'refresh_token' AS kind, r.scopes, r.issued_at, r.expires_at, c.client_id, g.sub, g.acr, g.ial, g.aal, g.amr, g.auth_time
 FROM refresh_token r
@@ -265,7 +282,14 @@ WITH access AS (
     UNION ALL
     SELECT 'family'::text AS outcome, killed.id FROM killed
 ), audited AS ({
-    written_by("happened", {"access": TokenRevoked, "family": TokenRevoked}, client_id="%(client_id)s", family_id="happened.family_id")
+    written_by(
+        "happened",
+        {"access": TokenRevoked, "family": TokenRevoked},
+        account_id="(SELECT f.actor_account_id FROM family f WHERE f.id = happened.family_id)",
+        client_id="%(client_id)s",
+        session_id="(SELECT f.session_id FROM family f WHERE f.id = happened.family_id)",
+        family_id="happened.family_id",
+    )
 })
 SELECT happened.outcome FROM happened
 """

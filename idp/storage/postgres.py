@@ -67,7 +67,9 @@ class Database:
         sqlalchemy.event.listen(self._engine, "checkout", _replace_closed)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self._url, application_name=self._name, **_CONNECT)  # type: ignore[arg-type]  # libpq options
+        connection = psycopg.connect(self._url, application_name=self._name, **_CONNECT)  # type: ignore[arg-type]  # libpq options
+        connection.prepare_threshold = 0  # statements are constants: planned once on each connection, which costs more than running them
+        return connection
 
     # hot steps -------------------------------------------------------------------------------------------------------------------
 
@@ -117,7 +119,6 @@ class Database:
         self._drop()
         connection = self._connect()
         connection.autocommit = True
-        connection.prepare_threshold = 0
         kept = _Kept(connection, self._watchdog)
         self._kept.connection = kept
         return kept

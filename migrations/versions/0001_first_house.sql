@@ -296,7 +296,7 @@ CREATE TABLE session (
 CREATE INDEX session_account ON session (account_id) WHERE ended_at IS NULL;
 
 CREATE VIEW session_alive WITH (security_invoker = true) AS
-SELECT s.id, s.secret_digest, s.account_id, s.version, s.proofs, s.started_at, s.seen_at,
+SELECT s.id, s.secret_digest, s.account_id, a.holder_id, a.locale, s.version, s.proofs, s.started_at, s.seen_at,
        least(s.idle_until, s.expires_at) AS until
 FROM session s
 JOIN account_alive a ON a.id = s.account_id
@@ -441,8 +441,7 @@ FROM family f
 JOIN account_alive a ON a.id = f.actor_account_id AND f.issued_at >= a.not_before
 JOIN client_alive cl ON cl.id = f.client_id AND f.issued_at >= cl.not_before
 JOIN consent_alive co ON co.id = f.consent_id
-JOIN deployment d ON f.issued_at >= d.not_before
-WHERE f.killed_at IS NULL;
+WHERE f.killed_at IS NULL AND f.issued_at >= (SELECT d.not_before FROM deployment d);
 
 -- jobs ---------------------------------------------------------------------------------------------------------------------------
 CREATE TABLE periodic_work (                  -- done again and again, by whichever worker moves `due_at` on first
