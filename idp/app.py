@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import socket
@@ -191,7 +193,21 @@ def application() -> Door:
     _learn_time(rooms, clock)
     draining = Draining()
     signal.signal(_LEAVE, draining.begin)
+    _end_with_parent()
     return create_door(settings, rooms, draining)
+
+
+def _end_with_parent() -> None:
+    """End this worker when its first process is gone, however that ended: an orphan would keep the port, and nobody could stop it."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def _learn_time(rooms: Rooms, clock: SystemClock) -> None:

@@ -12,9 +12,12 @@ from idp.cli.composition import find_own_demo, opened_rooms
 from idp.cli.frame import Frame, answering, operated, pairs, table
 from idp.clients.filling import fill
 from idp.clients.model import DeclarationRefused
+from idp.demo.record import changed_kept
 from idp.settings import PREFIX, environment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from idp.audit.model import Origin
     from idp.clients.model import Change, Client
 
@@ -41,6 +44,7 @@ def import_(frame: Frame, origin: Origin, files: tuple[Path, ...], jwks: Path | 
     keys = _read(jwks)[0] if jwks is not None else None
     with opened_rooms() as rooms:
         changes = rooms.clients.import_(declared, jwks=keys, origin=origin)
+    _keep_for_demo({each.client_id: each.new_secret for each in changes if each.new_secret is not None})
     frame.answer({"clients": [_change(each) for each in changes]}, [line for each in changes for line in _lines(each)])
 
 
@@ -50,6 +54,15 @@ def _variables() -> dict[str, str]:
     running = find_own_demo(given)
     addresses = {} if running is None else dict(running.variables)
     return addresses | {name: value for name, value in given.items() if not name.startswith(PREFIX)}
+
+
+def _keep_for_demo(secrets: Mapping[str, str]) -> None:
+    """Beside a demo, keep fresh secrets of its clients where `idp demo --json` finds them."""
+    running = find_own_demo(environment())
+    if running is None or not secrets:
+        return
+    with changed_kept(Path(running.settings[PREFIX + "VAR"])) as kept:
+        kept.secrets.update({client_id: secret for client_id, secret in secrets.items() if client_id in kept.secrets})
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
@@ -155,4 +168,5 @@ def rotate_secret(frame: Frame, origin: Origin, client_id: str) -> None:
     """Give a client a new secret and print it, this once. The old one is dead within a second."""
     with opened_rooms() as rooms:
         secret = rooms.clients.rotate_secret(client_id, origin=origin)
+    _keep_for_demo({client_id: secret})
     frame.answer({"client_id": client_id, "client_secret": secret}, [f"{client_id}  secret, shown this once: {secret}"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from idp.cli.frame import Frame, answering, table
-from idp.demo.record import Running, find_running
+from idp.demo.record import Running, find_running, read_kept
 from idp.demo.run import Composition, Demo
 from idp.kernel.refusals import Refusal
 from idp.settings import PREFIX, Mode, Settings, UnsafeSettings, environment
@@ -67,7 +67,12 @@ def _document_of(running: Running, var: Path) -> Mapping[str, Any]:
         found = find_running(var)
     if found is None or found.document is None:
         raise NotReady
-    return found.document
+    secrets = read_kept(var).secrets  # one may have been rotated since
+    clients = [
+        each | ({"client_secret": secrets[each["client_id"]]} if each["client_id"] in secrets else {})
+        for each in found.document["clients"]
+    ]
+    return {**found.document, "clients": clients}
 
 
 def _compose() -> Composition:
@@ -112,7 +117,6 @@ def code(frame: Frame, username: str) -> None:
 
     from idp.app import make_clock  # noqa: PLC0415 - as above
     from idp.cli.composition import command_settings  # noqa: PLC0415
-    from idp.demo.record import read_kept  # noqa: PLC0415
 
     settings = command_settings()
     _require_demo(settings)
@@ -135,7 +139,7 @@ def people(frame: Frame, count: int, ial: int) -> None:
 
     settings = command_settings()
     _require_demo(settings)
-    threads = how_many_at_once()
+    hashing = how_many_at_once()
     began_at = time.monotonic()
 
     def tell(made: int) -> None:
@@ -144,8 +148,8 @@ def people(frame: Frame, count: int, ial: int) -> None:
             frame.say(f"{made} of {count} people, {made / seconds:.0f} a second")
 
     settings.var.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with opened_rooms(settings.model_copy(update={"hash_slots": threads})) as rooms:
-        accounts = make_people(rooms, settings.var, count, ial=ial, threads=threads, tell=tell)
+    with opened_rooms(settings.model_copy(update={"hash_slots": hashing})) as rooms:
+        accounts = make_people(rooms, settings.var, count, ial=ial, threads=hashing + 1, tell=tell)
     columns = ("username", "password", "totp_secret", "ial")
     lines = table(columns, [[each[name] for name in columns] for each in accounts])
     frame.answer({"accounts": accounts}, lines)

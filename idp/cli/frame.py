@@ -18,6 +18,7 @@ import click
 
 from idp.audit.model import Origin
 from idp.kernel.refusals import Refusal, Unavailable
+from idp.storage.breaker import EngineAway
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -81,11 +82,13 @@ def outcome_of(act: Callable[[], object], frame: Frame) -> int:
 
 def sentence_of(refusal: Refusal) -> str:
     """Return why, as a sentence: the refusal's own words, or what its class means."""
-    if isinstance(refusal, Unavailable):
+    if isinstance(refusal, EngineAway):
         return f"Something that is needed does not answer ({refusal.detail}): see idp check, or try again in {refusal.retry_after} s."
+    later = f"; try again in {refusal.retry_after} s" if isinstance(refusal, Unavailable) else ""
     if " " in refusal.detail:
-        text = refusal.detail[0].upper() + refusal.detail[1:]
-        return text if text.endswith(".") else text + "."
+        text = refusal.detail.removesuffix(".")
+        names_a_field = text.split()[0].endswith(":")
+        return f"{text if names_a_field else text[0].upper() + text[1:]}{later}."
     meaning = " ".join((type(refusal).__doc__ or refusal.code).split("\n\n")[0].split())
     return meaning if refusal.detail in {"", refusal.code} else f"{meaning} ({refusal.detail})"
 

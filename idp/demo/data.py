@@ -15,6 +15,7 @@ import pyotp
 from idp.accounts.model import NumberTaken, PersonDeclaration, PersonType
 from idp.assurance.events import CheckedFact
 from idp.audit.model import Origin
+from idp.authenticators.model import TotpRefused
 from idp.demo.people import COUNTRY_CODE, synthetic_person
 from idp.demo.record import changed_kept
 from idp.enrolment.model import NewSecondFactor
@@ -23,6 +24,7 @@ from idp.kernel.digests import random_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from uuid import UUID
 
     from idp.demo.people import SyntheticPerson
     from idp.rooms import Rooms
@@ -108,12 +110,8 @@ def _make(
     rooms: Rooms, numbers: Iterator[int], persona: Persona, *, spare: Callable[[], Iterator[int]] | None = None
 ) -> dict[str, Any]:
     person, account_id, holder_id = _enter(rooms, numbers, persona, spare)
-    password, secret = new_password(), rooms.totp.new_secret()
-    code = rooms.activation.issue(account_id, by=BY, origin=_ORIGIN)
-    # The step before the present one is in the window too; taking it leaves the present one for the first sign-in.
-    step_before = int(rooms.clock.now().timestamp()) // _STEP - 1
-    factor = NewSecondFactor(secret, pyotp.TOTP(secret).generate_otp(step_before)) if persona.has_second_factor else None
-    activated = rooms.activation.complete(code, password, factor, _ORIGIN)
+    password, secret = new_password(), rooms.totp.new_secret() if persona.has_second_factor else None
+    recovery_codes = _activate(rooms, account_id, password, secret)
     if persona.is_locked:
         reason = "báo mất điện thoại (mẫu) · phone reported lost (sample)"
         rooms.accounts.lock(account_id, reason=reason, legal_basis="demo", origin=_ORIGIN)
@@ -121,16 +119,30 @@ def _make(
         "name": person.full_name,
         "username": person.personal_number,
         "password": password,
-        "totp_secret": secret if factor is not None else None,
-        "recovery_codes": list(activated.recovery_codes),
+        "totp_secret": secret,
+        "recovery_codes": list(recovery_codes),
         "ial": rooms.levels.current(holder_id).ial,
         "note": persona.note,
     }
 
 
+def _activate(rooms: Rooms, account_id: UUID, password: str, secret: str | None) -> tuple[str, ...]:
+    """Do what a person does with an activation code; return the recovery codes."""
+    code = rooms.activation.issue(account_id, by=BY, origin=_ORIGIN)
+    while True:
+        # The step before the present one is in the window too; taking it leaves the present one for the first sign-in.
+        step_before = int(rooms.clock.now().timestamp()) // _STEP - 1
+        factor = None if secret is None else NewSecondFactor(secret, pyotp.TOTP(secret).generate_otp(step_before))
+        try:
+            return rooms.activation.complete(code, password, factor, _ORIGIN).recovery_codes
+        except TotpRefused:  # a step ended while the password was hashed; the activation code is still good
+            if int(rooms.clock.now().timestamp()) // _STEP - 1 == step_before:
+                raise
+
+
 def _enter(
     rooms: Rooms, numbers: Iterator[int], persona: Persona, spare: Callable[[], Iterator[int]] | None
-) -> tuple[SyntheticPerson, Any, Any]:
+) -> tuple[SyntheticPerson, UUID, UUID]:
     """Enter the first of these people whom nobody entered yet, with their evidence; return who it is and their two ids."""
     while True:
         n = next(numbers, None)

@@ -139,6 +139,15 @@ class ConsentGiven(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentRefused(Event):
+    """A person was asked to share what is named with a client, and did not allow it."""
+
+    kind: ClassVar[str] = "grants.consent_refused"
+    scopes: tuple[str, ...]
+    claims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ConsentWithdrawn(Event):
     """A person, or an operator, withdrew what a client was allowed; everything issued under it died with it."""
 

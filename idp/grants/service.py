@@ -20,6 +20,7 @@ from idp.grants.model import (
     CodeReplayed,
     Consent,
     ConsentGiven,
+    ConsentRefused,
     ConsentWithdrawn,
     GrantRevoked,
     Lifetimes,
@@ -254,6 +255,14 @@ class Grants:
                 )
             self._record_consent(transaction, ConsentGiven(origin, tuple(sorted(scopes)), tuple(sorted(claims))), who, now)
 
+    def refuse_consent(
+        self, account_id: UUID, client_id: UUID, scopes: frozenset[str], claims: frozenset[str], origin: Origin
+    ) -> None:
+        """Record that the person was asked and did not allow it; what was allowed before stays."""
+        refused = ConsentRefused(origin, tuple(sorted(scopes)), tuple(sorted(claims)))
+        with self._database.transaction() as transaction:
+            self._record_consent(transaction, refused, {"account_id": account_id, "client_id": client_id}, self._clock.now())
+
     def withdraw_consent(self, consent_id: UUID, account_id: UUID | None, origin: Origin) -> None:
         """Withdraw a consent, and with it everything issued under it. `account_id` None: an operator does it.
 
@@ -269,7 +278,7 @@ class Grants:
             self._record_consent(transaction, ConsentWithdrawn(origin), who | {"object_id": consent_id}, now)
 
     @staticmethod
-    def _record_consent(transaction: Transaction, event: ConsentGiven | ConsentWithdrawn, who: dict[str, UUID], now: datetime) -> None:
+    def _record_consent(transaction: Transaction, event: ConsentGiven | ConsentRefused | ConsentWithdrawn, who: dict[str, UUID], now: datetime) -> None:
         record(transaction, event, now, {name: who.get(name) for name in ("account_id", "client_id", "object_id")})
 
     def consents(self, account_id: UUID) -> list[Row]:

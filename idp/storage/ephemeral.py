@@ -68,12 +68,13 @@ class Ephemeral:
         self._redis.close()
 
     def eviction_policy(self) -> str | None:
-        """Return the engine's eviction policy, or None where it does not tell (the configuration command is often closed)."""
+        """Return the engine's eviction policy, or None where it does not tell."""
         try:
-            configured = cast("dict[str, str]", self._redis.config_get("maxmemory-policy"))
+            told = cast("dict[str, object]", self._redis.info("memory"))  # the configuration command is often closed
         except redis.RedisError:
             return None
-        return configured.get("maxmemory-policy")
+        policy = told.get("maxmemory_policy")
+        return None if policy is None else str(policy)
 
 
 _COUNT = """

@@ -26,5 +26,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Empty the schema: before the first house there was nothing."""
-    op.get_bind().exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
+    """Empty the schema: before the first house there was nothing. Alembic's own table stays: it records this very step."""
+    op.get_bind().exec_driver_sql("""
+        CREATE SCHEMA aside;
+        ALTER TABLE public.alembic_version SET SCHEMA aside;
+        DROP SCHEMA public CASCADE;
+        CREATE SCHEMA public;
+        ALTER TABLE aside.alembic_version SET SCHEMA public;
+        DROP SCHEMA aside;
+    """)

@@ -300,7 +300,7 @@ SELECT s.id, s.secret_digest, s.account_id, a.holder_id, a.locale, s.version, s.
        least(s.idle_until, s.expires_at) AS until
 FROM session s
 JOIN account_alive a ON a.id = s.account_id
-WHERE s.ended_at IS NULL AND s.started_at >= a.not_before;
+WHERE s.ended_at IS NULL AND s.started_at >= a.not_before AND s.started_at >= (SELECT d.not_before FROM deployment d);
 
 CREATE TABLE login_event (                    -- each proof, when and how
     id            uuid NOT NULL,

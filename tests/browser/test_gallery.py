@@ -8,23 +8,13 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
-from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response
 
 from idp.web.pages.rendering import LOCALES
 from tests.support.gallery import Gallery, shots
+from tests.support.visitor import RULES
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = (320, 1100)
-RULES = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 NAMES = [shot.name for shot in shots() if shot.name != "form-post-at-once"]
 # States that differ from another one in their words only.
 WORDS = [name for name in NAMES if name.startswith(("done-", "error-"))]
@@ -41,11 +31,9 @@ def gallery() -> Iterator[Gallery]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
+def browser(chromium: Browser) -> Browser:
+    """The one Chromium of all browser tests: two drivers cannot live in one thread."""
+    return chromium
 
 
 @pytest.fixture(scope="module", params=WIDTHS)

@@ -204,7 +204,9 @@ def test_a_one_time_code_is_taken_once_by_five_sign_ins(
                     for caller, page in zip(callers, waiting, strict=True)
                 ]
             )
-        assert sorted(status for status, _, _ in answers) == [200, 200, 200, 200, 303]
+        statuses = [status for status, _, _ in answers]
+        assert statuses.count(303) == 1, statuses
+        assert set(statuses) <= {200, 303, 503}, statuses  # 503: waited for the others longer than a lock may take; nothing was taken
     no_deadlock(engines)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from idp.clients.model import DeclarationRefused
-from tests.support.asking import signed_in
+from tests.support.asking import later, signed_in
 from tests.support.provider import Browser, Portal, Provider
 
 WEB = [
@@ -190,7 +190,9 @@ def test_no_such_address_can_be_registered(op: Provider, uri: str) -> None:
     assert op.rooms.clients.find("refused") is None
 
 
-@pytest.mark.parametrize("response_type", ["token", "id_token", "code token", "id_token token", "none", "code code", "code%20code", "id_token code"])
+@pytest.mark.parametrize(
+    "response_type", ["token", "id_token", "code token", "id_token token", "none", "code code", "code%20code", "id_token code"]
+)
 def test_no_response_type_puts_anything_into_a_fragment(app: Portal, home: Browser, response_type: str) -> None:
     """R15: the code in a fragment is a code in a script's hands."""
     answered = home.send("GET", app.ask(response_type=response_type))
@@ -205,8 +207,6 @@ def test_an_address_taken_away_meanwhile_gets_nothing(op: Provider) -> None:
     somebody, browser = op.person(), Browser(op)
     browser.open(moving.ask())
     op.client("moving", redirect_uris=["https://moving.example/new"])
-    from tests.support.asking import later
-
     later(op, seconds=2)
     answered = browser.sign_in(somebody, browser.submit(username=somebody.username, password=somebody.password))
     assert answered.status == 400
@@ -214,7 +214,9 @@ def test_an_address_taken_away_meanwhile_gets_nothing(op: Provider) -> None:
     assert browser.send("GET", moving.ask(redirect_uri="https://moving.example/new")).status == 303
 
 
-@pytest.mark.parametrize("name", ["next", "referrer", "returnTo", "return_to", "callbackURL", "redirect", "url", "continue", "back_to", "lang"])
+@pytest.mark.parametrize(
+    "name", ["next", "referrer", "returnTo", "return_to", "callbackURL", "redirect", "url", "continue", "back_to", "lang"]
+)
 @pytest.mark.parametrize("value", ["//evil.test", "/\\evil.test", "https:evil.test", "https://evil.test/", "/%09/evil.test", "/.evil.test"])
 def test_no_page_leads_away_because_an_address_said_so(op: Provider, app: Portal, name: str, value: str) -> None:
     """R21: open redirects in parameters of pages."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from tests.support.provider import Provider
 
-_READ = """
+READ = """
 SELECT e.id, e.at, e.kind, e.account_id, e.client_id, e.session_id, e.family_id, e.object_id, e.body, e.salt, e.leaf
 FROM audit_event e
 ORDER BY e.id
@@ -42,15 +42,23 @@ class Trail:
         self._seen: set[UUID] = set()
         self.new()
 
+    @classmethod
+    def from_the_beginning(cls, op: Provider) -> Trail:
+        """Return the whole record."""
+        trail = cls(op)
+        trail._seen.clear()
+        return trail
+
     def new(self) -> list[Recorded]:
         """Return what was recorded since the last look. Every leaf has been computed again and was right."""
         with self._op.owner.transaction() as transaction:
-            rows = [row for row in transaction.all(_READ) if row.id not in self._seen]
+            rows = [row for row in transaction.all(READ) if row.id not in self._seen]
         for row in rows:
             self._seen.add(row.id)
             assert bytes(row.leaf) == leaf_of(row), f"the leaf of {row.kind} {row.id} does not cover what the row says"
         return [
-            Recorded(row.kind, row.at, *(getattr(row, name) for name in _RELATED), body=json.loads(bytes(row.body))) for row in rows
+            Recorded(kind=row.kind, at=row.at, body=json.loads(bytes(row.body)), **{name: getattr(row, name) for name in _RELATED})
+            for row in rows
         ]
 
     def kinds(self) -> list[str]:

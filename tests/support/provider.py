@@ -93,7 +93,8 @@ class Provider:
 
     rooms: Rooms
     owner: Database
-    clock: Clock
+    clock: Any
+    """A `FixedClock`, but for a provider beside one that is served."""
     keeper: KeyKeeper
     door: Any
     settings: Any

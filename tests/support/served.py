@@ -81,6 +81,12 @@ class Served:
 
     def start(self) -> Served:
         """Start serving, and wait until it is ready."""
+        self.begin()
+        self.wait_ready()
+        return self
+
+    def begin(self) -> None:
+        """Start serving, and wait for nothing."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -90,8 +96,6 @@ class Served:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_ready()
-        return self
 
     def wait_ready(self) -> None:
         """Wait until every check of readiness passes."""

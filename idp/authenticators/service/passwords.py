@@ -6,6 +6,7 @@ Must not know how many guesses are left (`throttle` was asked before) nor what a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -58,7 +59,11 @@ class Passwords:
         self._slots = slots
         self._hasher = Hasher(parameters or HashParameters())
         self._common = read_common_passwords() if common is None else common
-        self._nobodys_sealed = sealer.seal(self._hasher.nobodys.encode(), _place(_NOBODY))
+
+    @cached_property
+    def _nobodys_sealed(self) -> bytes:
+        """What is checked for an identifier that names nobody. Sealed at the first use: the keys may be away when we start."""
+        return self._sealer.seal(self._hasher.nobodys.encode(), _place(_NOBODY))
 
     def check(
         self,

@@ -45,6 +45,9 @@ class Sharing:
         form = self.desk.form(ConsentForm, at.request)
         if at.request.method == "POST" and form.validate():
             if form.decision.data == "refuse":
+                self.desk.rooms.grants.refuse_consent(
+                    at.standing.account_id, at.asked.client.id, at.step.scopes, at.step.claims, self.desk.origin(at.request)
+                )
                 self.desk.rooms.interactions.end(at.it)
                 return self.desk.flow.refuse(at.asked, "access_denied")
             standing = at.standing

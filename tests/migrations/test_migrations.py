@@ -1,0 +1,269 @@
+"""The schema comes up on every PostgreSQL that is promised, may be interrupted, and gives each role no more than it needs (design §3)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from idp.audit.model import Origin
+from idp.audit.store import record
+from idp.demo.engines import DatabaseUrls, Engines, TemporaryEngines
+from idp.keys.model import SealingKeyMade
+from idp.storage.migrations import RolesMissing, current, downgrade, head, migrate
+from idp.storage.postgres import Database
+from tests.support.faults import wait_until
+
+pytestmark = pytest.mark.xdist_group("migrations")
+
+OLDEST = Path("/usr/lib/postgresql/15/bin")
+"""Where Debian keeps the oldest PostgreSQL that is promised."""
+
+JUNE = date(2026, 6, 1)
+MIGRATE = "import sys, datetime; from idp.storage.migrations import migrate; migrate(sys.argv[1], datetime.date(2026, 6, 1), print)"
+TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') ORDER BY relname"
+ALLOWED = """
+SELECT c.relname FROM pg_class c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND has_table_privilege(%s, c.oid, %s)
+ORDER BY c.relname
+"""
+QUEUE = {"procrastinate_events", "procrastinate_jobs", "procrastinate_periodic_defers", "procrastinate_workers"}
+
+
+@pytest.fixture(scope="module", params=["embedded", "oldest"])
+def engines(request: pytest.FixtureRequest) -> Iterator[Engines]:
+    """The embedded PostgreSQL, and the oldest that is promised, so that nothing newer slips in."""
+    oldest = request.param == "oldest"
+    if oldest and not OLDEST.exists():
+        missing = f"PostgreSQL 15 is not at {OLDEST}: on Debian, apt-get install postgresql-15"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.xfail(missing)
+    with TemporaryEngines(postgres_programs=OLDEST if oldest else None) as running:
+        yield running
+
+
+@pytest.fixture
+def empty(engines: Engines) -> DatabaseUrls:
+    return engines.make_database(f"empty_{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture(scope="module")
+def migrated(engines: Engines) -> DatabaseUrls:
+    urls = engines.make_database("migrated")
+    migrate(urls.owner, JUNE, lambda _: None)
+    return urls
+
+
+def rows(url: str, statement: str, parameters: list[object] | None = None) -> list[str]:
+    with psycopg.connect(url) as connection:
+        return [str(row[0]) for row in connection.execute(statement, parameters)]
+
+
+def start_migrator(urls: DatabaseUrls) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", MIGRATE, urls.owner]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603 - our own program
+
+
+def test_an_empty_database_comes_to_the_head_and_says_so(empty: DatabaseUrls) -> None:
+    assert current(empty.owner) is None
+    said: list[str] = []
+    migrate(empty.owner, JUNE, said.append)
+    assert current(empty.owner) == head()
+    assert said == [f"migrating the database from nothing to {head()}"]
+    assert {"audit_event_2026_06", "login_event_2026_06"} <= set(rows(empty.owner, TABLES))
+
+
+def test_migrating_again_changes_nothing(migrated: DatabaseUrls) -> None:
+    before = rows(migrated.owner, TABLES)
+    said: list[str] = []
+    migrate(migrated.owner, JUNE, said.append)
+    assert said == []
+    assert rows(migrated.owner, TABLES) == before
+
+
+def test_down_to_nothing_and_up_again_gives_the_same_schema(empty: DatabaseUrls) -> None:
+    columns = """
+    SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable FROM information_schema.columns
+    WHERE table_schema = 'public' ORDER BY 1
+    """
+    migrate(empty.owner, JUNE, lambda _: None)
+    first = rows(empty.owner, columns)
+    downgrade(empty.owner, "base")
+    assert rows(empty.owner, TABLES) in ([], ["alembic_version"])
+    migrate(empty.owner, JUNE, lambda _: None)
+    assert rows(empty.owner, columns) == first
+
+
+def test_two_migrators_at_once_both_end_well(empty: DatabaseUrls) -> None:
+    """security.md F23: one works, the other waits and finds it done."""
+    migrators = [start_migrator(empty) for _ in range(2)]
+    said = [each.communicate(timeout=60)[0] for each in migrators]
+    assert [each.returncode for each in migrators] == [0, 0], said
+    assert current(empty.owner) == head()
+    assert "audit_event_2026_06" in rows(empty.owner, TABLES)
+
+
+def test_a_migrator_that_is_killed_in_the_middle_leaves_nothing_and_the_next_one_does_it_all(empty: DatabaseUrls) -> None:
+    """F23: each migration is one transaction."""
+    with psycopg.connect(empty.superuser) as blocker, psycopg.connect(empty.superuser, autocommit=True) as looking:
+        blocker.execute("CREATE TABLE procrastinate_jobs (id integer)")  # not committed: the migration meets it half-way, and waits
+        killed = start_migrator(empty)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idp_owner' AND wait_event_type = 'Lock'"
+        wait_until(lambda: looking.execute(waiting).fetchone() == (1,), within=20)
+        killed.kill()
+        killed.communicate()
+        blocker.rollback()
+    again = start_migrator(empty)
+    said = again.communicate(timeout=60)[0]
+    assert again.returncode == 0, said
+    assert f"migrating the database from nothing to {head()}" in said
+    assert current(empty.owner) == head()
+
+
+def test_without_its_roles_nothing_is_migrated(engines: Engines, empty: DatabaseUrls) -> None:
+    with engines.connect_superuser() as superuser:
+        superuser.execute("ALTER ROLE idp_worker RENAME TO somebody_else")
+        try:
+            with pytest.raises(RolesMissing, match=r"create the roles idp_worker first: docker/roles\.sql"):
+                migrate(empty.owner, JUNE, lambda _: None)
+        finally:
+            superuser.execute("ALTER ROLE somebody_else RENAME TO idp_worker")
+    assert rows(empty.owner, TABLES) == []
+
+
+# partitions ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_partitions_are_made_ahead_once_across_the_end_of_the_month(migrated: DatabaseUrls) -> None:
+    made = [rows(migrated.worker, "SELECT make_partitions_ahead('2026-07-28', 7)") for _ in range(2)]
+    assert made == [["4"], ["0"]]  # July and August, of two tables
+    assert {"audit_event_2026_08", "login_event_2026_07"} <= set(rows(migrated.owner, TABLES))
+
+
+def test_what_came_before_its_partition_moves_into_it(migrated: DatabaseUrls) -> None:
+    """security.md F36: the job that makes partitions did not run for weeks."""
+    at = datetime(2027, 3, 15, 12, tzinfo=UTC)
+    database = Database(migrated.app)
+    with database.transaction() as transaction:
+        event_id = record(transaction, SealingKeyMade(Origin.operated("test"), 1, "seal", at), at)
+    database.close()
+    lies_in = "SELECT tableoid::regclass FROM audit_event WHERE id = %s"
+    assert rows(migrated.app, lies_in, [event_id]) == ["audit_event_default"]
+    assert rows(migrated.worker, "SELECT make_partitions_ahead('2027-03-20', 7)") == ["2"]
+    assert rows(migrated.app, lies_in, [event_id]) == ["audit_event_2027_03"]
+
+
+# who may do what ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE mine (id integer)",
+        "CREATE VIEW mine AS SELECT 1 AS one",
+        "ALTER TABLE account ADD COLUMN mine integer",
+        "DROP TABLE account",
+        "TRUNCATE audit_event",
+        "UPDATE audit_event SET kind = 'x'",
+        "DELETE FROM audit_event",
+        "UPDATE login_event SET method = 'x'",
+        "DELETE FROM account",
+        "INSERT INTO deployment (mode, issuer) VALUES ('test', 'x')",
+        "SELECT make_partitions_ahead('2026-06-01', 7)",
+        "SELECT * FROM audit_event_2026_06",
+        "SET ROLE idp_owner",
+    ],
+)
+def test_who_serves_may_not(migrated: DatabaseUrls, statement: str) -> None:
+    """Design §3: `idp_app` defines nothing, and appends to the record of what happened."""
+    with psycopg.connect(migrated.app) as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE mine (id integer)",
+        "UPDATE audit_event SET kind = 'x'",
+        "DELETE FROM audit_event",
+        "INSERT INTO account (id) VALUES (gen_random_uuid())",
+        "UPDATE account SET state = 'active'",
+        "UPDATE password SET hash_sealed = ''",
+        "UPDATE session SET account_id = gen_random_uuid()",
+        "UPDATE client SET metadata = '{}'",
+        "INSERT INTO evidence (id) VALUES (gen_random_uuid())",
+        "INSERT INTO access_token (digest) VALUES ('')",
+        "INSERT INTO signing_key (kid) VALUES ('x')",
+        "UPDATE deployment SET mode = 'demo'",
+        "DELETE FROM session",
+    ],
+)
+def test_who_does_jobs_may_not(migrated: DatabaseUrls, statement: str) -> None:
+    """Design §3: `idp_worker` delivers, ends and purges; it makes no account, no level, no credential."""
+    with psycopg.connect(migrated.worker) as worker, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        worker.execute(statement)
+
+
+def test_nothing_is_deleted_but_what_may_be_forgotten(migrated: DatabaseUrls) -> None:
+    assert set(rows(migrated.owner, ALLOWED, ["idp_app", "DELETE"])) == {"client_assertion", "guess_allowance"} | QUEUE
+    assert set(rows(migrated.owner, ALLOWED, ["idp_worker", "DELETE"])) == {
+        "access_token", "client_assertion", "code", "family", "guess_allowance", "refresh_token",
+    } | QUEUE  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["idp_app", "idp_worker"])
+def test_the_record_is_read_and_appended_to_and_its_partitions_are_not_touched_directly(migrated: DatabaseUrls, role: str) -> None:
+    may = {right: set(rows(migrated.owner, ALLOWED, [role, right])) for right in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")}
+    assert "audit_event" in may["SELECT"] & may["INSERT"]
+    assert not {table for table in may["UPDATE"] | may["DELETE"] | may["TRUNCATE"] if table.startswith(("audit_event", "login_event"))}
+    partitions = {table for table in rows(migrated.owner, TABLES) if table.startswith(("audit_event_2", "login_event_2"))}
+    assert partitions
+    assert not partitions & (may["SELECT"] | may["INSERT"])
+
+
+def test_nobody_else_may_do_anything(engines: Engines, migrated: DatabaseUrls) -> None:
+    public = """
+    SELECT c.relname FROM pg_class c, aclexplode(c.relacl) g
+    WHERE c.relnamespace = 'public'::regnamespace AND g.grantee = 0 ORDER BY 1
+    """
+    assert rows(migrated.owner, public) == []
+    with engines.connect_superuser("migrated") as superuser:
+        assert superuser.execute("SELECT has_schema_privilege('idp_app', 'public', 'CREATE')").fetchone() == (False,)
+        assert superuser.execute("SELECT has_schema_privilege('idp_worker', 'public', 'CREATE')").fetchone() == (False,)
+
+
+def test_every_view_sees_with_the_eyes_of_who_asks(migrated: DatabaseUrls) -> None:
+    """Design §3: a view that ran as its owner would go around row-level security."""
+    blind = """
+    SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'v'
+    AND NOT coalesce(reloptions @> ARRAY['security_invoker=true'], false)
+    """
+    views = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'v'"
+    assert {"account_alive", "client_alive", "session_alive", "grant_alive"} <= set(rows(migrated.owner, views))
+    assert rows(migrated.owner, blind) == []
+
+
+def test_no_short_lived_row_points_into_a_partitioned_table(migrated: DatabaseUrls) -> None:
+    """Design §3: no foreign key into a partitioned table, so that partitions can go."""
+    pointing = """
+    SELECT conname FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid
+    WHERE k.contype = 'f' AND (c.relkind = 'p' OR c.relispartition)
+    """
+    assert rows(migrated.owner, pointing) == []
+
+
+@pytest.mark.parametrize(("role", "setting", "value"), [
+    ("app", "statement_timeout", "2500ms"), ("app", "lock_timeout", "1s"), ("app", "idle_in_transaction_session_timeout", "5s"),
+    ("worker", "lock_timeout", "1s"), ("worker", "statement_timeout", "30s"),
+])  # fmt: skip
+def test_time_outs_stand_on_the_roles(migrated: DatabaseUrls, role: str, setting: str, value: str) -> None:
+    """Design §3: PgBouncer refuses start-up options."""
+    assert rows(getattr(migrated, role), f"SHOW {setting}") == [value]

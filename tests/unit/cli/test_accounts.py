@@ -1,0 +1,129 @@
+"""`idp accounts` (the issue, "For operators"; laws 4, 9 and 10)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from idp.demo.people import synthetic_person
+from tests.support.commands import Command, add
+
+
+def test_a_person_is_entered_from_a_file_and_found_by_number_and_by_id(command: Command, tmp_path: Path) -> None:
+    person = synthetic_person(101)
+    fields = {
+        "personal_number": person.personal_number,
+        "full_name": person.full_name,
+        "birth_date": person.birth_date.isoformat(),
+        "sex": person.sex.value,
+    }
+    (tmp_path / "person.json").write_text(json.dumps(fields), encoding="utf-8")
+    entered = command("accounts", "add", "--json", "--from", str(tmp_path / "person.json"))
+    assert entered.code == 0
+    by_number = command("accounts", "show", "--json", person.personal_number).document
+    by_id = command("accounts", "show", "--json", entered.document["account_id"]).document
+    assert by_number == by_id
+    assert by_id["state"] == "pending"
+    assert by_id["full_name"] == person.full_name
+
+
+def test_no_command_prints_a_whole_personal_number(command: Command) -> None:
+    """Law 9: whoever looks over an operator's shoulder learns no number."""
+    number = synthetic_person(102).personal_number
+    account_id = add(command, 102)["account_id"]
+    for arguments in (
+        ("accounts", "show", number),
+        ("accounts", "show", "--json", account_id),
+        ("accounts", "activate", "--json", number),
+        ("accounts", "evidence", "list", number),
+        ("sessions", "list", number),
+        ("grants", "list", "--json", number),
+        ("throttle", "reset", number),
+        ("audit", "tail", "--json", "-n", "1000"),
+    ):
+        ended = command(*arguments)
+        assert ended.code == 0, ended.err
+        assert number not in ended.out + ended.err
+    assert command("accounts", "show", account_id).out.count(number[-3:]) >= 1
+
+
+def test_an_unknown_number_is_refused_in_one_sentence_without_it(command: Command) -> None:
+    number = synthetic_person(103).personal_number
+    ended = command("accounts", "show", number)
+    assert (ended.code, ended.out, ended.err) == (1, "", "idp: No account has this id or number.\n")
+    for_programs = command("accounts", "show", "--json", number)
+    assert for_programs.code == 1
+    assert for_programs.document == {"error": "accounts.no_such_account", "message": "No account has this id or number."}
+
+
+def test_the_same_number_twice_is_refused(command: Command) -> None:
+    add(command, 104)
+    person = synthetic_person(104)
+    again = command(
+        *("accounts", "add", "--number", person.personal_number, "--name", person.full_name),
+        *("--born", person.birth_date.isoformat(), "--sex", person.sex.value),
+    )
+    assert again.code == 1
+    assert again.err == "idp: Another person has or had this personal number.\n"
+
+
+def test_a_wrong_call_ends_with_2(command: Command) -> None:
+    assert command("accounts", "add", "--name", "An").code == 2
+    assert command("accounts", "lock", "1").code == 2
+    assert command("accounts", "unknown").code == 2
+    assert command("accounts", "unlock", "1", "--lock", "no id").code == 2
+
+
+def test_an_activation_code_is_printed_once_and_voids_the_one_before(command: Command) -> None:
+    account_id = add(command, 105)["account_id"]
+    first = command("accounts", "activate", "--json", account_id).document
+    second = command("accounts", "activate", "--json", account_id, "--by", "officer.two").document
+    assert first["code"] != second["code"]
+    assert second["address"] == "http://localhost:8000/activate"
+    events = command("audit", "tail", "--json", "--account", account_id, "--kind", "enrolment.activation_code_issued").document["events"]
+    assert [each["body"]["by"] for each in events][-1] == "officer.two"
+    assert first["code"] not in json.dumps(events)
+
+
+def test_a_lock_has_reason_basis_and_operator_and_is_lifted_again(command: Command) -> None:
+    account_id = add(command, 106)["account_id"]
+    locked = command(
+        *("accounts", "lock", "--json", account_id, "--reason", "phone lost", "--legal-basis", "Art. 9"),
+        *("--until", "2099-01-01", "--by", "officer.one"),
+    ).document
+    shown = command("accounts", "show", "--json", account_id).document
+    assert shown["is_locked"] is True
+    assert shown["locks"][0]["id"] == locked["lock_id"]
+    assert shown["locks"][0]["placed_by"] == "officer.one"
+    assert shown["locks"][0]["until"] == "2098-12-31T17:00:00+00:00"
+    refused = command("accounts", "activate", account_id)
+    assert (refused.code, refused.out) == (1, "")
+    assert command("accounts", "unlock", "--json", account_id).document["locks_left"] == 0
+    assert command("accounts", "unlock", account_id).code == 1
+
+
+def test_a_lock_without_a_reason_is_refused(command: Command) -> None:
+    account_id = add(command, 107)["account_id"]
+    ended = command("accounts", "lock", account_id, "--reason", " ", "--legal-basis", "Art. 9")
+    assert (ended.code, ended.err) == (1, "idp: Reason and legal basis are required.\n")
+
+
+def test_levels_follow_from_evidence_and_nobody_types_one(command: Command) -> None:
+    """Law 4."""
+    account_id = add(command, 108)["account_id"]
+
+    def record(kind: str) -> int:
+        done = command("accounts", "evidence", "add", "--json", account_id, "--kind", kind, "--checked-by", "office", "--how", "TK01")
+        return int(done.document["ial"])
+
+    assert [record(kind) for kind in ("register_match", "phone_owned", "counter_identity_check", "card_chip_read", "biometric_match")] == [
+        *(0, 1, 1, 1, 2)
+    ]
+    listed = command("accounts", "evidence", "list", "--json", account_id).document
+    assert listed["ial"] == 2
+    phone = next(each for each in listed["evidence"] if each["kind"] == "phone_owned")
+    struck = command("accounts", "evidence", "strike", "--json", phone["evidence_id"], "--reason", "number given up")
+    assert struck.document["ial"] == 0
+    again = command("accounts", "evidence", "strike", phone["evidence_id"], "--reason", "twice")
+    assert (again.code, again.err) == (1, "idp: Somebody took this evidence out of force before.\n")
+    assert command("accounts", "evidence", "add", account_id, "--kind", "hearsay", "--checked-by", "x", "--how", "y").code == 2

@@ -1,0 +1,60 @@
+"""`idp audit tail` (law 10: each row can be proved to be what was written)."""
+
+from __future__ import annotations
+
+import json
+
+from idp.storage.postgres import Database
+from tests.support.commands import Command, add
+
+
+def test_events_are_printed_in_their_order_with_who_did_them(command: Command) -> None:
+    account_id = add(command, 201)["account_id"]
+    command("accounts", "lock", account_id, "--reason", "lost", "--legal-basis", "Art. 9", "--by", "officer.two")
+    events = command("audit", "tail", "--json", "--account", account_id).document["events"]
+    assert [(each["kind"], each["state"], each["known"]) for each in events] == [
+        ("accounts.account_added", "intact", True),
+        ("accounts.account_locked", "intact", True),
+    ]
+    assert [each["body"]["operator"] for each in events] == ["officer.one", "officer.two"]
+    line = command("audit", "tail", "--account", account_id, "-n", "1").out
+    assert "accounts.account_locked  officer.two" in line
+    assert "reason=lost" in line
+
+
+def test_a_room_and_a_kind_are_asked_for_by_name(command: Command) -> None:
+    add(command, 202)
+    of_room = command("audit", "tail", "--json", "--kind", "accounts").document["events"]
+    assert {each["kind"].partition(".")[0] for each in of_room} == {"accounts"}
+    assert command("audit", "tail", "--json", "--kind", "account").document["events"] == []
+
+
+def test_an_altered_row_is_named_and_ends_the_command_with_1(command: Command, owner_database: Database) -> None:
+    account_id = add(command, 203)["account_id"]
+    with owner_database.transaction() as transaction:
+        body = transaction.one("SELECT body FROM audit_event WHERE account_id = %(id)s", {"id": account_id})
+        assert body is not None
+        altered = bytes(body.body).replace(b"officer.one", b"officer.six")
+        transaction.run("UPDATE audit_event SET body = %(body)s WHERE account_id = %(id)s", {"body": altered, "id": account_id})
+    ended = command("audit", "tail", "--account", account_id)
+    assert ended.code == 1
+    assert "!! NOT WHAT WAS WRITTEN" in ended.out
+    assert command("audit", "tail", "--json", "--account", account_id).document["events"][0]["state"] == "altered"
+
+
+def test_an_erased_row_is_told_apart_from_an_altered_one(command: Command, owner_database: Database) -> None:
+    account_id = add(command, 204)["account_id"]
+    with owner_database.transaction() as transaction:
+        transaction.run("UPDATE audit_event SET body = NULL, salt = NULL WHERE account_id = %(id)s", {"id": account_id})
+    ended = command("audit", "tail", "--json", "--account", account_id)
+    assert ended.code == 0
+    assert [(each["state"], each["body"]) for each in ended.document["events"]] == [("erased", None)]
+
+
+def test_a_row_moved_to_another_account_is_altered(command: Command, owner_database: Database) -> None:
+    """The leaf covers the related ids, not the body alone."""
+    one, other = add(command, 205)["account_id"], add(command, 206)["account_id"]
+    with owner_database.transaction() as transaction:
+        transaction.run("UPDATE audit_event SET account_id = %(other)s WHERE account_id = %(one)s", {"one": one, "other": other})
+    states = [each["state"] for each in json.loads(command("audit", "tail", "--json", "--account", other).out)["events"]]
+    assert sorted(states) == ["altered", "intact"]

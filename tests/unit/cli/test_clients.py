@@ -1,0 +1,97 @@
+"""`idp clients` (the issue: declarations are read and re-read idempotently; secrets are made at import and shown once)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import Command
+
+MACHINE: dict[str, Any] = {
+    "client_id": "machine",
+    "profile": "baseline",
+    "client_name": "Máy (mẫu)",
+    "grant_types": ["client_credentials"],
+    "response_types": [],
+    "token_endpoint_auth_method": "client_secret_basic",
+    "contacts": ["operations@machine.example"],
+}
+
+
+def declare(folder: Path, **fields: object) -> str:
+    file = folder / f"{fields.get('client_id', 'machine')}.json"
+    file.write_text(json.dumps(MACHINE | fields), encoding="utf-8")
+    return str(file)
+
+
+def test_a_secret_is_shown_at_the_first_import_and_never_again(command: Command, tmp_path: Path) -> None:
+    file = declare(tmp_path, client_id="once")
+    first = command("clients", "import", "--json", file)
+    secret = first.document["clients"][0]["client_secret"]
+    assert secret.startswith("mcs_")
+    second = command("clients", "import", "--json", file)
+    assert second.document["clients"] == [{"client_id": "once", "what": "unchanged", "fields": []}]
+    for arguments in (("clients", "show", "once"), ("clients", "list", "--json"), ("audit", "tail", "--json", "-n", "1000")):
+        assert secret not in command(*arguments).out
+
+
+def test_what_changed_is_printed(command: Command, tmp_path: Path) -> None:
+    command("clients", "import", declare(tmp_path, client_id="renamed"))
+    changed = command("clients", "import", declare(tmp_path, client_id="renamed", client_name="Tên khác (mẫu)"))
+    assert changed.out == "renamed  changed: client_name\n"
+
+
+def test_a_forbidden_declaration_is_refused_with_the_reason_and_nothing_is_imported(command: Command, tmp_path: Path) -> None:
+    good = declare(tmp_path, client_id="good")
+    bad = declare(tmp_path, client_id="bad", grant_types=["implicit"])
+    ended = command("clients", "import", good, bad)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "idp: grant_types: is a list of authorization_code, client_credentials, refresh_token.\n"
+    assert command("clients", "show", "good").code == 1
+
+
+def test_names_are_filled_from_the_environment_but_never_from_our_settings(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A declaration that names a setting would carry a secret into the client's public record."""
+    monkeypatch.setenv("MACHINE_NAME", "Máy 7 (mẫu)")
+    assert command("clients", "import", declare(tmp_path, client_id="filled", client_name="${MACHINE_NAME}")).code == 0
+    assert command("clients", "show", "--json", "filled").document["client_name"] == "Máy 7 (mẫu)"
+    ended = command("clients", "import", declare(tmp_path, client_id="greedy", client_name="${IDP_KEY_ENCRYPTION_KEYS}"))
+    assert (ended.code, ended.out) == (1, "")
+    assert "is not set in the environment" in ended.err
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", '["a"]', "\xff"])
+def test_a_file_that_is_no_declaration_is_refused(command: Command, tmp_path: Path, text: str) -> None:
+    (tmp_path / "odd.json").write_bytes(text.encode("latin-1"))
+    ended = command("clients", "import", str(tmp_path / "odd.json"))
+    assert ended.code == 1
+    assert ended.err.startswith("idp: odd.json: ")
+
+
+def test_a_file_that_is_not_there_is_a_wrong_call(command: Command, tmp_path: Path) -> None:
+    assert command("clients", "import", str(tmp_path / "absent.json")).code == 2
+
+
+def test_a_client_is_disabled_and_enabled_again(command: Command, tmp_path: Path) -> None:
+    command("clients", "import", declare(tmp_path, client_id="paused"))
+    assert command("clients", "disable", "paused", "--reason", "incident 7", "--by", "security.one").code == 0
+    shown = command("clients", "show", "--json", "paused").document
+    assert (shown["state"], shown["disabled_reason"]) == ("disabled", "incident 7")
+    assert command("clients", "enable", "paused").code == 0
+    assert command("clients", "show", "--json", "paused").document["state"] == "enabled"
+    events = command("audit", "tail", "--json", "--client", "paused").document["events"]
+    assert [each["kind"] for each in events] == ["clients.added", "clients.disabled", "clients.enabled"]
+    assert events[1]["body"]["operator"] == "security.one"
+
+
+def test_a_fresh_secret_is_printed_once(command: Command, tmp_path: Path) -> None:
+    command("clients", "import", declare(tmp_path, client_id="rotated"))
+    one = command("clients", "rotate-secret", "--json", "rotated").document["client_secret"]
+    two = command("clients", "rotate-secret", "--json", "rotated").document["client_secret"]
+    assert one != two
+    assert command("clients", "rotate-secret", "absent").err == "idp: No client has this id. (absent)\n"

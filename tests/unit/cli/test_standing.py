@@ -1,0 +1,39 @@
+"""`idp sessions`, `idp grants`, `idp throttle`: what stands, and ending it (the issue, "For operators")."""
+
+from __future__ import annotations
+
+from tests.support.commands import Command, add
+
+NOBODYS = "01978f3a-0000-7000-8000-000000000001"
+
+
+def test_an_account_without_sessions_and_grants_has_empty_lists(command: Command) -> None:
+    account_id = add(command, 301)["account_id"]
+    assert command("sessions", "list", "--json", account_id).document["sessions"] == []
+    assert command("grants", "list", "--json", account_id).document == {"account_id": account_id, "consents": [], "grants": []}
+    assert command("sessions", "end", "--json", "--account", account_id).document == {"ended": 0, "portals_to_tell": 0}
+
+
+def test_what_is_not_there_is_refused(command: Command) -> None:
+    assert command("sessions", "end", NOBODYS).err == "idp: There is no such live session.\n"
+    assert command("grants", "revoke", NOBODYS).code == 1
+    assert command("sessions", "list", NOBODYS).err == "idp: No account has this id or number.\n"
+    assert command("throttle", "reset", NOBODYS).err == "idp: No account has this id or number.\n"
+
+
+def test_a_call_that_names_nothing_or_both_is_wrong(command: Command) -> None:
+    assert command("sessions", "end").code == 2
+    assert command("sessions", "end", NOBODYS, "--account", NOBODYS).code == 2
+    assert command("throttle", "reset").code == 2
+    assert command("throttle", "reset", NOBODYS, "--addresses").code == 2
+
+
+def test_giving_guesses_back_is_on_record_with_its_reason(command: Command) -> None:
+    account_id = add(command, 302)["account_id"]
+    assert command("throttle", "reset", account_id, "--reason", "called the office", "--by", "desk.one").code == 0
+    assert command("throttle", "reset", "--json", "--addresses", "--reason", "school visit", "--by", "desk.one").code == 0
+    events = command("audit", "tail", "--json", "--kind", "throttle", "-n", "2").document["events"]
+    assert [(each["kind"], each["body"]["operator"], each["body"]["reason"]) for each in events] == [
+        ("throttle.guesses_reset", "desk.one", "called the office"),
+        ("throttle.volumes_reset", "desk.one", "school visit"),
+    ]
