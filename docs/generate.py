@@ -342,7 +342,8 @@ def commands_page() -> str:
     for name, command in known_commands():
         context = click.Context(command, info_name=name, max_content_width=400, terminal_width=400)
         usage = command.get_usage(context).removeprefix("Usage: ")
-        options = [record for each in command.params if (record := each.get_help_record(context)) is not None]
+        records = (each.get_help_record(context) for each in command.params if isinstance(each, click.Option))
+        options = [record for record in records if record is not None]
         text = " ".join((command.help or "").split("\f")[0].split())
         parts.append([f"## {name}", "", f"    {usage}", "", text])
         if options:

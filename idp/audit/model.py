@@ -53,10 +53,6 @@ class Event:
         return ("{" + ",".join(f'"{name}":{members[name]}' for name in sorted(members)) + "}").encode()
 
 
-_text = json.encoder.encode_basestring  # type: ignore[attr-defined]  # the C function behind json.dumps for one string
-_any = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=lambda value: _plain(value)).encode
-
-
 _FIELDS: dict[type[Event], tuple[str, ...]] = {}
 
 
@@ -76,6 +72,10 @@ def _plain(value: object) -> object:
         return sorted(value)
     message = f"an event cannot hold a {type(value).__name__}"
     raise TypeError(message)
+
+
+_text = json.encoder.encode_basestring
+_any = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain).encode
 
 
 def event_classes(base: type[Event] = Event) -> Iterator[type[Event]]:

@@ -40,7 +40,7 @@ from idp.sessions.model import read_proofs
 from idp.sessions.service import SEEN_EVERY
 
 if TYPE_CHECKING:
-    from idp.audit.model import Origin
+    from idp.audit.model import Event, Origin
     from idp.kernel.clock import Clock
     from idp.storage.postgres import Database, Row, Transaction
 
@@ -278,7 +278,7 @@ class Grants:
             self._record_consent(transaction, ConsentWithdrawn(origin), who | {"object_id": consent_id}, now)
 
     @staticmethod
-    def _record_consent(transaction: Transaction, event: ConsentGiven | ConsentRefused | ConsentWithdrawn, who: dict[str, UUID], now: datetime) -> None:
+    def _record_consent(transaction: Transaction, event: Event, who: dict[str, UUID], now: datetime) -> None:
         record(transaction, event, now, {name: who.get(name) for name in ("account_id", "client_id", "object_id")})
 
     def consents(self, account_id: UUID) -> list[Row]:

@@ -24,7 +24,7 @@ WORDS = {
         "why": "Để ghi đúng tên và ngày sinh của bạn vào hồ sơ.",
         "identity": "Danh tính đã xác thực",
         "ready": "Bạn có thể làm thủ tục này.",
-        "sign-out": "Đăng xuất ở mọi nơi?",
+        "sign-out": "Đăng xuất khỏi tất cả?",
         "signed-out": "Bạn đã đăng xuất",
         "answered": "Bạn đã đăng xuất khỏi 2 cổng.",
         "ended": "Bạn đã được Một Cửa đăng xuất khỏi cổng này",

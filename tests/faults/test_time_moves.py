@@ -40,7 +40,8 @@ class Time:
         fresh.replace(self._world.served.offset_file)
 
     def now(self) -> datetime:
-        return self._world.op.clock.now()
+        now: datetime = self._world.op.clock.now()
+        return now
 
 
 @pytest.fixture(scope="module")

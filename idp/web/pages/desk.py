@@ -127,9 +127,10 @@ class Desk:
         """Return the page with more headers."""
         return replace(page, headers=(*page.headers, *headers))
 
-    def told(self, client: Client, state: str) -> ToldPortal:
-        """Return a portal as the sign-out pages show it."""
-        return ToldPortal(client.name(), client.origin, state)  # type: ignore[arg-type]  # one of its three words
+    @staticmethod
+    def told(client: Client, state: str, locale: Locale) -> ToldPortal:
+        """Return a portal as the sign-out pages show it to readers of `locale`."""
+        return ToldPortal(client.name(locale), client.origin, state)  # type: ignore[arg-type]  # one of its three words
 
     # errors ------------------------------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from idp.web.door import Answer
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
+    from idp.web.pages.rendering import Locale
 
 _KINDS: Final = {PASSWORD: "password", OTP: "totp", RECOVERY_CODE: "recovery_codes"}
 _BROWSERS: Final = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
@@ -54,14 +55,14 @@ class Home:
             "sign_out_url": "/logout",
             "set_up_url": None,
         }
-        values |= self._of(session) if session is not None else _NOBODY
+        values |= self._of(session, self.desk.locale(request, None)[0]) if session is not None else _NOBODY
         return PageAnswer("home.html", values=values, headers=headers)
 
     def sign_in(self) -> Answer | PageAnswer:
         """Lead to the sign-in for the person's own page."""
         return self.desk.flow.begin_own(read())
 
-    def _of(self, session: LiveSession) -> dict[str, Any]:
+    def _of(self, session: LiveSession, locale: Locale) -> dict[str, Any]:
         shown = self.desk.rooms.accounts.show(session.account_id)
         assessment = self.desk.rooms.levels.current(shown.holder_id)
         methods = self.desk.rooms.authenticators.possible(session.account_id)
@@ -71,14 +72,14 @@ class Home:
             "ial_until": assessment.until.date() if assessment.until else None,
             "authenticators": [AuthenticatorEntry(_KINDS[method], None) for method in _KINDS if method in methods],  # type: ignore[arg-type]
             "sessions": [_session_entry(row, session) for row in self.desk.rooms.sessions.list_for(session.account_id)],
-            "consents": [self._consent_entry(row) for row in self.desk.rooms.grants.consents(session.account_id)],
+            "consents": [self._consent_entry(row, locale) for row in self.desk.rooms.grants.consents(session.account_id)],
         }
 
-    def _consent_entry(self, row: Any) -> ConsentEntry:
+    def _consent_entry(self, row: Any, locale: Locale) -> ConsentEntry:
         client = self.desk.rooms.clients.get(row.client_id)
         names = [name for scope in CLAIMS_OF_SCOPE if scope in row.scopes for name in CLAIMS_OF_SCOPE[scope]]
         labels = tuple(dict.fromkeys(CLAIM_LABELS[name] for name in [*names, *row.claims] if name in CLAIM_LABELS))
-        return ConsentEntry(str(row.id), client.name(), client.origin, labels, row.changed_at, OFFLINE in row.scopes)
+        return ConsentEntry(str(row.id), client.name(locale), client.origin, labels, row.changed_at, OFFLINE in row.scopes)
 
     def end_session(self) -> Answer | PageAnswer:
         """End one of the person's sessions; a foreign one does not exist for them."""

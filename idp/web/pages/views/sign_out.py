@@ -57,7 +57,8 @@ class SigningOut:
     def _ask_page(self, request: Request, asked: SignOutRequest, session: LiveSession) -> PageAnswer:
         browser, headers = self.desk.flow.browser_of(request)
         form = self.desk.form_for(SignOutForm, browser)
-        reached = [self.desk.told(self.desk.rooms.clients.get(row.client_id), "pending") for row in self._reached(session.id)]
+        locale, _ = self.desk.locale(request, asked.ui_locales)
+        reached = [self.desk.told(self.desk.rooms.clients.get(row.client_id), "pending", locale) for row in self._reached(session.id)]
         values: dict[str, Any] = {
             "form": form,
             "action": "/logout/confirm" + ("?" + asked.carried if asked.carried else ""),
@@ -99,7 +100,8 @@ class SigningOut:
     def _keep(self, session_id: UUID, asked: SignOutRequest) -> str | None:
         """Remember what the next page shows; without Redis there is no such page, and the person is signed out all the same."""
         name = new_bearer("")
-        value = {"session": str(session_id), "back_to": asked.back_to, "client": asked.client.client_id if asked.client else None}
+        client_id = asked.client.client_id if asked.client else None
+        value = {"session": str(session_id), "back_to": asked.back_to, "client": client_id, "ui_locales": asked.ui_locales}
         try:
             self.desk.rooms.ephemeral.put(_key(name), json.dumps(value).encode(), keep_for=_KEPT_FOR)
         except Unavailable:
@@ -116,12 +118,14 @@ class SigningOut:
         looked = next((int(value) for key, value in request.query if key == "looked" and value.isdecimal() and len(value) < 3), 0)  # noqa: PLR2004
         client = self.desk.rooms.clients.find(kept["client"]) if kept["client"] else None
         notices = self.desk.rooms.sessions.notices(UUID(kept["session"]))
-        return self._signed_out_page(request, notices, kept["back_to"], looked, SignOutRequest(client=client))
+        asked = SignOutRequest(client=client, ui_locales=kept["ui_locales"])
+        return self._signed_out_page(request, notices, kept["back_to"], looked, asked)
 
     def _signed_out_page(
         self, request: Request, notices: list[Notice], back_to: str | None, looked: int, asked: SignOutRequest
     ) -> PageAnswer:
-        portals = [self.desk.told(self.desk.rooms.clients.get(notice.client_id), _STATES[notice.state]) for notice in notices]
+        locale, _ = self.desk.locale(request, asked.ui_locales)
+        portals = [self.desk.told(self.desk.rooms.clients.get(notice.client_id), _STATES[notice.state], locale) for notice in notices]
         waits = any(portal.state == "pending" for portal in portals)
         again = f"{request.path}?looked={looked + 1}"
         headers: tuple[tuple[str, str], ...] = ()
@@ -133,6 +137,7 @@ class SigningOut:
             "portals": portals,
             "refresh_url": again,
             "onward": Link(TO_PORTAL, back_to) if back_to else None,
+            "ui_locales": asked.ui_locales,
         }
         if asked.client is not None:
             values["asker"] = self.desk.asker(asked.client, "sign_out")
