@@ -30,9 +30,9 @@ def engines() -> Iterator[Engines]:
 
 
 @pytest.fixture(scope="module")
-def database_urls(engines: Engines) -> Iterator[DatabaseUrls]:
+def database_urls(engines: Engines) -> DatabaseUrls:
     name = f"test_{uuid4().hex[:12]}"
-    yield engines.make_database(name, template="pattern")
+    return engines.make_database(name, template="pattern")
 
 
 @pytest.fixture(scope="module")

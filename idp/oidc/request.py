@@ -20,6 +20,8 @@ from idp.oidc.errors import AnswerWithError, NotRedirectable
 if TYPE_CHECKING:
     from idp.clients.model import Client
 
+CLIENT_OVER: Final = "The client is switched off, or its end date has passed."
+
 PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 RESPONSE_MODES: Final = ("query", "form_post")
 DISPLAYS: Final = frozenset({"page", "popup", "touch", "wap"})
@@ -88,8 +90,10 @@ def prove_client(
     if repeated & {"client_id", "redirect_uri"}:
         raise NotRedirectable("invalid_request", "A parameter was sent more than once.")
     client = find(parameters.get("client_id", ""))
-    if client is None or client.is_disabled or client.is_over(now):
-        raise NotRedirectable("unauthorized_client", "The client is not registered here, or not any more.")
+    if client is None:
+        raise NotRedirectable("unauthorized_client", "The client is not registered here.")
+    if client.is_disabled or client.is_over(now):
+        raise NotRedirectable("unauthorized_client", CLIENT_OVER)
     redirect_uri = parameters.get("redirect_uri")
     if redirect_uri is None:
         raise NotRedirectable("invalid_request", "The redirect_uri is missing.")

@@ -28,7 +28,7 @@ from idp.interactions.model import (
 from idp.kernel.digests import new_bearer
 from idp.oidc.errors import DESCRIPTIONS, AnswerWithError
 from idp.oidc.hints import read_hint
-from idp.oidc.request import AuthorizationRequest, read_authorization_request
+from idp.oidc.request import CLIENT_OVER, AuthorizationRequest, read_authorization_request
 from idp.oidc.respond import AuthorizationAnswer, answer
 from idp.throttle.model import VolumeKind
 from idp.web.own_page import OWN_PAGE, OWN_REQUEST, is_own
@@ -241,7 +241,7 @@ class ClientGone(AnswerWithError):
     """The client of an interaction was disabled, or its redirect URI taken away: nothing may be sent there any more."""
 
     def __init__(self) -> None:
-        super().__init__("unauthorized_client", "The client is not registered here, or not any more.")
+        super().__init__("unauthorized_client", CLIENT_OVER)
 
 
 def page_for(step: Step, it: Interaction) -> str:

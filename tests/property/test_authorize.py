@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from idp.kernel.digests import s256
-from tests.support.asking import part, signed_in
+from tests.support.asking import later, part, signed_in
 from tests.support.provider import Answered, Browser, Portal, Provider
 
 BOUNDED = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -55,7 +55,9 @@ def portal(op: Provider) -> Portal:
 
 @pytest.fixture(scope="module")
 def home(op: Provider, portal: Portal) -> Browser:
-    return signed_in(op, portal, op.person())
+    browser = signed_in(op, portal, op.person())
+    later(op, minutes=1)  # so that a sign-in of a second ago does not satisfy `max_age=1`
+    return browser
 
 
 def target(portal: Portal, changes: dict[str, str], removed: list[str], repeated: list[tuple[str, str]]) -> str:

@@ -200,7 +200,7 @@ def test_a_one_time_code_is_taken_once_by_five_sign_ins(
         with connected(nodes, 5) as callers:
             answers = at_once(
                 [
-                    lambda caller=caller, page=page: caller.post(page[0], page[1] | {"code": code}, page[2])  # type: ignore[misc]
+                    lambda caller=caller, page=page, code=code: caller.post(page[0], page[1] | {"code": code}, page[2])  # type: ignore[misc]
                     for caller, page in zip(callers, waiting, strict=True)
                 ]
             )

@@ -15,6 +15,7 @@ from idp.interactions.service import InteractionGone
 from idp.interactions.signing_in import Where
 from idp.kernel.refusals import Unavailable
 from idp.oidc.errors import AnswerWithError, NotRedirectable, ProtocolError
+from idp.oidc.request import CLIENT_OVER
 from idp.sessions.model import LiveSession
 from idp.throttle.model import TooManyGuesses, TooMuchVolume
 from idp.web.door import Answer, PageAnswer, Unreadable
@@ -194,7 +195,7 @@ def origin_of_uri(uri: str) -> str:
 
 def _kind_of(error: ProtocolError) -> str:
     if error.error == "unauthorized_client":
-        return "portal_unknown"
+        return "portal_disabled" if error.description == CLIENT_OVER else "portal_unknown"
     return "address_unknown" if "redirect_uri is not registered" in error.description else "request_unreadable"
 
 
