@@ -9,8 +9,8 @@ CATALOGUES := $(wildcard idp/web/pages/translations/*/LC_MESSAGES/*.po)
 COMPILED := $(CATALOGUES:.po=.mo)
 PEER_RELYING_PARTY := tests/support/openid_client
 PEER_PROVIDER := tests/bench/peer
-# Tests that share engines stay on one process; two processes halve the waiting.
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# The tests of a file share engines and processes, so they stay on one worker; two workers halve the waiting.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory

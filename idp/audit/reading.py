@@ -30,7 +30,7 @@ _WANTED: Final = """
 
 LATEST: Final = f"""
 SELECT {_COLUMNS} FROM audit_event WHERE {_WANTED}
-ORDER BY at DESC, id DESC LIMIT %(most)s
+ORDER BY id DESC LIMIT %(most)s
 """
 
 SINCE: Final = f"""

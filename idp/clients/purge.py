@@ -13,7 +13,6 @@ DELETE FROM client_assertion
 WHERE (client_id, jti_digest) IN (
     SELECT a.client_id, a.jti_digest FROM client_assertion a
     WHERE a.expires_at < %(now)s
-    ORDER BY a.expires_at
     LIMIT %(at_most)s
     FOR UPDATE SKIP LOCKED
 )

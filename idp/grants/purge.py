@@ -25,7 +25,6 @@ DELETE FROM {table}
 WHERE digest IN (
     SELECT t.digest FROM {table} t
     WHERE t.issued_at < %(issued_before)s AND t.expires_at < %(ended_before)s
-    ORDER BY t.issued_at
     LIMIT %(at_most)s
     FOR UPDATE SKIP LOCKED
 )
@@ -41,7 +40,6 @@ DELETE FROM family
 WHERE id IN (
     SELECT f.id FROM family f
     WHERE f.expires_at < %(ended_before)s
-    ORDER BY f.expires_at
     LIMIT %(at_most)s
 )
 """

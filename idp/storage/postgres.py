@@ -13,12 +13,12 @@ import select
 import socket
 import threading
 import time
+from collections import namedtuple
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import psycopg
 import sqlalchemy
-from psycopg.rows import namedtuple_row
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -87,7 +87,8 @@ class Database:
             kept.call.begin()
             try:
                 kept.cursor.execute(statement, parameters, prepare=True)
-                row = kept.cursor.fetchone()
+                found = kept.cursor.fetchone()
+                row = None if found is None else _row_of(statement, kept.cursor)._make(found)
             finally:
                 kept.call.end()
         except _AWAY as error:
@@ -245,12 +246,23 @@ def _is_connected(error: BaseException) -> bool:
     return isinstance(error, (*_BUSY, psycopg.errors.QueryCanceled))
 
 
+_ROWS: dict[str, Any] = {}
+
+
+def _row_of(statement: str, cursor: psycopg.Cursor[Any]) -> Any:
+    """Return the named tuple of a statement's rows: made once, since a statement is a constant."""
+    row = _ROWS.get(statement)
+    if row is None:
+        row = _ROWS[statement] = namedtuple("Row", [column.name for column in cursor.description or ()])  # noqa: PYI024 - names are data
+    return row
+
+
 class _Kept:
     """A connection that one thread keeps."""
 
     def __init__(self, connection: psycopg.Connection[Any], watchdog: _Watchdog) -> None:
         self.connection = connection
-        self.cursor = connection.cursor(row_factory=namedtuple_row)
+        self.cursor = connection.cursor()
         self.call = _Call(connection.fileno())
         self._watchdog = watchdog
         self._watchdog.add(self.call)

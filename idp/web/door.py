@@ -46,6 +46,7 @@ _LIST_HEADERS: Final = {
     "HTTP_ACCEPT": "accept",
 }
 _REFERENCE_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_REFERENCE_PAIRS: Final = [first + second for first in _REFERENCE_LETTERS for second in _REFERENCE_LETTERS]
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 
 
@@ -306,7 +307,14 @@ def _read_cookies(header: str) -> dict[str, str]:
 def new_reference() -> str:
     """Return a fresh request id, short enough to be read over the telephone: ten characters, 50 bits."""
     number = int.from_bytes(random_bytes(7), "big")
-    return "".join(_REFERENCE_LETTERS[number >> shift & 31] for shift in range(0, 50, 5))
+    pairs = _REFERENCE_PAIRS
+    return (
+        pairs[number & 1023]
+        + pairs[number >> 10 & 1023]
+        + pairs[number >> 20 & 1023]
+        + pairs[number >> 30 & 1023]
+        + pairs[number >> 40 & 1023]
+    )
 
 
 _NO_CONTENT: Final = frozenset({204, 304})

@@ -6,11 +6,13 @@ is counted. What happened, for the record, is the audit's business and is writte
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
-import queue
 import sys
 import threading
+import time
+from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from idp.web.door import Request
 
 _MOST_WAITING: Final = 10_000
+_EVERY: Final = 0.2
 _MOST_TEXT: Final = 1024
 _QUIET: Final = frozenset({"/health/live", "/health/ready"})
 
@@ -69,42 +72,48 @@ class RequestLog:
     def __init__(self, clock: Clock, out: TextIO | None = None) -> None:
         self._clock = clock
         self._out = out or sys.stderr
-        self._waiting: queue.Queue[tuple[float, str, str, str, int]] = queue.Queue(_MOST_WAITING)
+        self._waiting: deque[tuple[float, str, str, str, int]] = deque()
         self._dropped = 0
+        self._writing = threading.Lock()
         threading.Thread(target=self._run, name="request-log", daemon=True).start()
+        atexit.register(self.write)
 
     def __call__(self, request: Request, status: int) -> None:
         """Have the request logged: method, path without what opens anything, status; never query, form, cookie or address."""
         if request.path in _QUIET:
             return
-        try:
-            self._waiting.put_nowait((self._clock.now().timestamp(), request.request_id, request.method, request.path, status))
-        except queue.Full:
+        if len(self._waiting) >= _MOST_WAITING:
             self._dropped += 1
+            return
+        self._waiting.append((self._clock.now().timestamp(), request.request_id, request.method, request.path, status))
 
     def _run(self) -> None:
+        """Write what has gathered, a few times a second: waking a thread for each request would cost more than the line."""
         while True:
-            lines = [self._line(*self._waiting.get())]
-            while len(lines) < 200 and not self._waiting.empty():  # noqa: PLR2004 - a batch
-                lines.append(self._line(*self._waiting.get()))
+            time.sleep(_EVERY)
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits."""
+        with self._writing:
+            lines = [self._line(*self._waiting.popleft()) for _ in range(len(self._waiting))]
+            if not lines:
+                return
             try:
                 self._out.write("".join(lines))
                 self._out.flush()
-            except OSError:
+            except (OSError, ValueError):
                 self._dropped += len(lines)
 
     def _line(self, at: float, request_id: str, method: str, path: str, status: int) -> str:
-        entry: dict[str, Any] = {
-            "at": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),
-            "event": "request",
-            "request": request_id,
-            "method": method,
-            "path": shown_path(path),
-            "status": status,
-        }
+        dropped = ""
         if self._dropped:
-            entry["dropped"], self._dropped = self._dropped, 0
-        return json.dumps(entry) + "\n"
+            dropped, self._dropped = f', "dropped": {self._dropped}', 0
+        when = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+        return (
+            f'{{"at": "{when}", "event": "request", "request": "{request_id}", "method": "{method}", '
+            f'"path": {json.dumps(shown_path(path))}, "status": {status}{dropped}}}\n'
+        )
 
 
 def shown_path(path: str) -> str:

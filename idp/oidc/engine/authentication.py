@@ -32,12 +32,11 @@ def presented_method(form: Mapping[str, str], authorization: str | None) -> str:
     """Return the one method with which a client presents itself.
 
     Raises:
-        TokenError: two methods at once, or an assertion of another type.
-        InvalidClient: the Authorization header is not readable Basic.
+        TokenError: two methods at once.
+        InvalidClient: an assertion of another type.
     """
     methods = []
     if authorization is not None:
-        read_basic(authorization)
         methods.append("client_secret_basic")
     if "client_secret" in form:
         methods.append("client_secret_post")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import OAuth2Request
-from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+from authlib.oauth2.rfc6749.requests import OAuth2Payload
 
 from idp.kernel.digests import digest, same
 
@@ -43,14 +43,39 @@ class ClientRecord:
         return grant_type in self.client.grant_types
 
 
-class EngineRequest(OAuth2Request):  # type: ignore[misc]  # the library has no complete types
-    """A request that was read strictly already: the form as single values, and the Authorization header."""
+class Form(OAuth2Payload):  # type: ignore[misc]  # the library has no types
+    """A form that was read strictly already: each parameter once."""
+
+    __slots__ = ("_form",)
+
+    def __init__(self, form: Mapping[str, str]) -> None:
+        self._form = form
+
+    @property
+    def data(self) -> Mapping[str, str]:
+        """The parameters."""
+        return self._form
+
+    @property
+    def datalist(self) -> Mapping[str, list[str]]:
+        """The parameters as lists, of one each."""
+        return {name: [value] for name, value in self._form.items()}
+
+
+class EngineRequest(OAuth2Request):  # type: ignore[misc]  # the library has no types
+    """A request that was read strictly already: the form as single values, and the Authorization header.
+
+    The library's own constructor is left out: it judges an address, and whether the transport is safe is decided by settings and the
+    proxy, never by a request.
+    """
 
     def __init__(self, form: Mapping[str, str], authorization: str | None, origin: Origin) -> None:
-        # The library wants to see https; whether the transport is safe is decided by settings and the proxy, not by a request.
-        super().__init__("POST", "https://issuer.invalid/")
+        self.method = "POST"
         self.headers = {"Authorization": authorization} if authorization is not None else {}
-        self.payload = BasicOAuth2Payload(form)
+        self.payload = Form(form)
+        self.client = None
+        self.auth_method = None
+        self._scope = None
         self._form = form
         self.origin = origin
 

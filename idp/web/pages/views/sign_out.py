@@ -61,7 +61,7 @@ class SigningOut:
         reached = [self.desk.told(self.desk.rooms.clients.get(row.client_id), "pending", locale) for row in self._reached(session.id)]
         values: dict[str, Any] = {
             "form": form,
-            "action": "/logout/confirm" + ("?" + asked.carried if asked.carried else ""),
+            "action": _confirmation_of(asked),
             "name": self.desk.rooms.accounts.show(session.account_id).full_name,
             "portals": reached,
             "ui_locales": asked.ui_locales,
@@ -145,6 +145,13 @@ class SigningOut:
 
 
 _STATES: Final = {"told": "told", "waiting": "pending", "trying": "no_answer", "given_up": "no_answer"}
+
+
+def _confirmation_of(asked: SignOutRequest) -> str:
+    """Return where the confirmation goes: it asks for the same again, and its answer is in the same language."""
+    language = urlencode({"ui_locales": asked.ui_locales}) if asked.ui_locales else ""
+    query = "&".join(part for part in (asked.carried, language) if part)
+    return "/logout/confirm" + ("?" + query if query else "")
 
 
 def _key(name: str) -> str:
