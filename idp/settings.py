@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -22,6 +23,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Sec
 from idp.kernel.refusals import Refusal
 
 PREFIX: Final = "IDP_"
+_ORIGIN: Final = re.compile(
+    r"(?P<scheme>https?)://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?", re.ASCII
+)
+"""The issuer is an origin as browsers spell it: they send its host and port, and the endpoints lie at its root."""
+_LOG_LEVELS: Final = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
+_DAY: Final = timedelta(days=1)
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -48,9 +55,10 @@ def _seconds(value: Any) -> Any:
 
 
 def _issuer(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment or value.endswith("/"):
-        raise ValueError("has to be an https address without query, fragment or slash at the end")
+    match = _ORIGIN.fullmatch(value)
+    usual = {"https": "443", "http": "80"}
+    if match is None or not _is_port(match["port"] or "1") or match["port"] == usual[match["scheme"]]:
+        raise ValueError("has to be https://, a host in small letters and, where it is an unusual one, a port; nothing behind them")
     return value
 
 
@@ -164,9 +172,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def _given(environment: Mapping[str, str], secrets: str | None) -> dict[str, str]:
     given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX) and value}
     if secrets is not None:
-        for path in sorted(Path(secrets).iterdir()):
-            if path.is_file() and path.name.upper().startswith(PREFIX):
-                given.setdefault(path.name.lower().removeprefix(PREFIX.lower()), path.read_text(encoding="utf-8").strip())
+        try:
+            for path in sorted(Path(secrets).iterdir()):
+                if path.is_file() and path.name.upper().startswith(PREFIX):
+                    given.setdefault(path.name.lower().removeprefix(PREFIX.lower()), path.read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            raise UnsafeSettings(f"{PREFIX}SECRETS_DIR has to be a folder of readable text files") from None
     return given
 
 
@@ -181,7 +192,7 @@ def _unsafe(s: Settings) -> list[tuple[bool, str]]:
     engines = [url.get_secret_value() for url in (s.database_url, s.database_owner_url, s.database_worker_url, s.redis_url) if url]
     bind_host = s.bind.rpartition(":")[0].strip("[]")
     return [
-        (not s.bind.rpartition(":")[2].isdigit(), "IDP_BIND has to be an address and a port, such as 127.0.0.1:8000"),
+        (not _is_port(s.bind.rpartition(":")[2]), "IDP_BIND has to be an address and a port, such as 127.0.0.1:8000"),
         (production and not s.is_secure, "IDP_ISSUER has to begin with https:// in production"),
         (production and s.database_url is None, "set IDP_DATABASE_URL: production does not use the embedded engines"),
         (production and s.redis_url is None, "set IDP_REDIS_URL: production does not use the embedded engines"),
@@ -197,11 +208,43 @@ def _unsafe(s: Settings) -> list[tuple[bool, str]]:
             "demo uses the embedded engines: remove IDP_DATABASE_URL and IDP_REDIS_URL",
         ),
         (test and not all(map(_engine_is_local, engines)), "engines have to be on loopback in test"),
-        (s.code_for > timedelta(seconds=60), "IDP_CODE_FOR is at most 60 seconds"),
+        (not _are_urls(s, {"postgresql", "postgres"}, "database"), "IDP_DATABASE_URL and its like begin with postgresql://"),
+        (not _are_urls(s, {"redis", "rediss", "unix"}, "redis"), "IDP_REDIS_URL has to begin with redis://, rediss:// or unix://"),
+        (s.log_level not in _LOG_LEVELS, "IDP_LOG_LEVEL has to be DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         (s.workers < 1 or s.threads < 1 or s.hash_slots < 1, "IDP_WORKERS, IDP_THREADS and IDP_HASH_SLOTS are at least 1"),
-        (not _are_networks(s.trusted_proxies), "IDP_TRUSTED_PROXIES has to hold networks such as 10.0.0.0/28"),
+        (not _are_networks(s.trusted_proxies), "IDP_TRUSTED_PROXIES has to hold networks such as 10.0.0.0/28, and not everybody"),
         (not _is_zone(s.zone), "IDP_ZONE has to be a time zone such as Asia/Ho_Chi_Minh"),
+        *_unsafe_spans(s),
     ]
+
+
+def _unsafe_spans(s: Settings) -> list[tuple[bool, str]]:
+    spans = {
+        "CODE_FOR": s.code_for,
+        "ACCESS_FOR": s.access_for,
+        "REFRESH_IDLE_FOR": s.refresh_idle_for,
+        "REFRESH_FOR": s.refresh_for,
+        "SESSION_IDLE_FOR": s.session_idle_for,
+        "SESSION_LASTS_FOR": s.session_lasts_for,
+    }
+    return [
+        *[(span < timedelta(seconds=1), f"{PREFIX}{name} is at least a second") for name, span in spans.items()],
+        (min(s.announce_for, s.drain_for) < timedelta(0), "IDP_ANNOUNCE_FOR and IDP_DRAIN_FOR are not negative"),
+        (s.code_for > timedelta(seconds=60), "IDP_CODE_FOR is at most 60 seconds"),
+        (s.access_for > timedelta(hours=1), "IDP_ACCESS_FOR is at most an hour"),
+        (s.session_lasts_for > _DAY, "IDP_SESSION_LASTS_FOR is at most a day"),
+        (s.session_idle_for > s.session_lasts_for, "IDP_SESSION_IDLE_FOR is at most IDP_SESSION_LASTS_FOR"),
+        (s.refresh_idle_for > s.refresh_for, "IDP_REFRESH_IDLE_FOR is at most IDP_REFRESH_FOR"),
+    ]
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= 65535  # noqa: PLR2004 - the largest there is
+
+
+def _are_urls(s: Settings, schemes: set[str], engine: str) -> bool:
+    urls = (s.redis_url,) if engine == "redis" else (s.database_url, s.database_owner_url, s.database_worker_url)
+    return all(url.get_secret_value().partition("://")[0] in schemes for url in urls if url)
 
 
 def _is_loopback(host: str) -> bool:
@@ -229,7 +272,7 @@ def _engine_is_embedded(url: str, var: Path) -> bool:
 
 def _are_networks(texts: tuple[str, ...]) -> bool:
     try:
-        return all(network_of(text) for text in texts)
+        return all(network_of(text).prefixlen > 0 for text in texts)
     except ValueError:
         return False
 

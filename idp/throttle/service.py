@@ -107,7 +107,7 @@ class Guesses:
 
         The daily count of one-time passwords loses only this guess: whoever else guesses today goes on being counted.
         """
-        self._database.step(store.FORGIVE + " RETURNING true", self._forgiven(kind, subject))
+        self._database.step(store.FORGIVE + " RETURNING true AS is_forgiven", self._forgiven(kind, subject))
 
     def forgive_in(self, transaction: Transaction, kind: GuessKind, subject: Subject) -> None:
         """Do what `forgive` does within the transaction that records the success."""

@@ -65,7 +65,7 @@ SET short_count = greatest(short_count - 1, 0),
     long_count = greatest(long_count - 1, 0),
     consecutive = greatest(consecutive - 1, 0)
 WHERE kind = %(kind)s AND subject = %(subject)s
-RETURNING true
+RETURNING true AS is_given_back
 """
 """A guess that was reserved and never checked."""
 

@@ -112,7 +112,7 @@ class Provider:
 
     def _ask(self, *arguments: str) -> Any:
         """Run a command beside the running provider and return the JSON it prints."""
-        done = subprocess.run(  # noqa: S603 - our own command
+        done = subprocess.run(
             [_command(), *arguments], capture_output=True, text=True, env=self._environment(), check=False
         )
         if done.returncode:

@@ -98,7 +98,7 @@ def start_process(
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own; what it says on standard error goes to `log`."""
     with pinned(cores), log.open("ab") as errors:
-        return subprocess.Popen(  # noqa: S603 - the commands are ours
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -63,7 +63,7 @@ class Run:
         }
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own command
+        return subprocess.run(
             [sys.executable, "-m", "idp.cli", *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=120
         )
 

@@ -63,7 +63,7 @@ def test_a_form_is_refused_unless_our_own_page_was_sent_by_its_own_browser(journ
             filled.send(filled.fields | {"csrf_token": token}, Sec_Fetch_Site="same-origin")
             for token in ("", "x", stranger, other_page, filled.fields["csrf_token"][:-1], filled.fields["csrf_token"] + "=", "đ")
         ],
-        *[filled.send(**headers) for headers in FOREIGN_HEADERS],
+        *[filled.send(None, **headers) for headers in FOREIGN_HEADERS],
     ]
     assert {answered.status for answered in forged} == {403}
     assert not [answered for answered in forged if answered.header("location")]
@@ -96,7 +96,7 @@ def test_a_form_without_a_browser_cookie_is_refused(journeys: Journeys) -> None:
 @pytest.mark.parametrize("headers", [{"Origin": "http://localhost:8000"}, {"Origin": "null"}, {}])
 def test_a_browser_that_tells_no_sec_fetch_site_is_judged_by_origin_and_proof(journeys: Journeys, headers: dict[str, str]) -> None:
     """Old browsers: `null` is what our own pages send under `no-referrer`."""
-    assert journeys.filled("sign_in").send(**headers).status == 303
+    assert journeys.filled("sign_in").send(None, **headers).status == 303
 
 
 def test_no_page_of_an_interaction_changes_anything_by_get(journeys: Journeys) -> None:

@@ -130,7 +130,7 @@ def test_two_processes_together_evaluate_no_more_than_the_limit(database_urls: D
     """Limits are shared by nodes: two hundred guesses from two processes that begin together."""
     account_id = uuid4()
     command = [sys.executable, "-c", _ANOTHER_PROCESS, database_urls.app, str(account_id)]
-    nodes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]  # noqa: S603
+    nodes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     try:
         for node in nodes:
             assert node.stdout is not None

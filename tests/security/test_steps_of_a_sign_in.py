@@ -138,9 +138,9 @@ def test_a_posted_request_that_nobody_opened_is_nobodys(journeys: Journeys, op: 
 def test_what_was_answered_is_over_for_every_page_and_form(journeys: Journeys, op: Provider) -> None:
     """The back button after a code was issued, a bookmark, the second tab: a page that says so, never a second code."""
     filled = journeys.filled("consent")
-    first = filled.send(**{"Sec-Fetch-Site": "same-origin"})
+    first = filled.send(Sec_Fetch_Site="same-origin")
     assert has_code(first)
-    again = filled.send(**{"Sec-Fetch-Site": "same-origin"})
+    again = filled.send(Sec_Fetch_Site="same-origin")
     assert again.status == 400
     assert not has_code(again)
     base = filled.action.removesuffix("/consent")
@@ -469,8 +469,12 @@ def test_a_lock_in_mid_flow_leads_back_to_the_beginning_and_lets_nobody_in(journ
     person = op.person(second_factor=stage in {"at_totp", "at_recovery_code"})
     browser: Browser = getattr(journeys, stage)(person)
     base, (action, fields) = base_of(browser), browser.form()
-    given = {"at_totp": lambda: person.code(op.clock), "at_recovery_code": lambda: person.recovery_codes[0]}.get(stage, lambda: journeys.offered_code(browser) if stage == "at_enrol" else "")
-    filled = fields | {"code": given(), "decision": "allow"}
+    code = journeys.offered_code(browser) if stage == "at_enrol" else ""
+    if stage == "at_totp":
+        code = person.code(op.clock)
+    elif stage == "at_recovery_code":
+        code = person.recovery_codes[0]
+    filled = fields | {"code": code, "decision": "allow"}
     op.rooms.accounts.lock(person.account_id, reason="reported stolen", legal_basis="Decree 69/2024 Art. 14", origin=OPERATOR)
     answered = browser.send("POST", action, filled, **SAME_ORIGIN)
     assert answered.status == 303
@@ -606,3 +610,36 @@ def test_parameters_of_the_authorization_request_cannot_be_changed_on_the_way(jo
     assert answered.location.startswith(journeys.plain.redirect_uri)
     assert answered.parameters["state"] == "the-state"
     assert journeys.plain.redeem(answered.parameters["code"]).json["scope"] == "openid"
+
+
+def test_signing_in_for_ones_own_page_gives_no_portal_anything(journeys: Journeys, op: Provider) -> None:
+    """The same dispatcher with nobody to answer: it ends at the own page, with a session that shared nothing."""
+    person, browser = op.person(), Browser(op)
+    browser.open("/sign-in")
+    base = base_of(browser)
+    for page in PAGES:
+        browser.open(f"{base}/{page}".rstrip("/"))
+        assert browser.at == base + "/sign-in"
+    assert Browser(op).send("GET", base + "/sign-in").status == 400
+    home = browser.submit(username=person.username, password=person.password)
+    assert browser.at == "/"
+    assert person.name in home.text
+    assert op.rooms.grants.consents(person.account_id) == []
+    assert browser.send("GET", base).status == 400
+    assert browser.open(journeys.plain.ask(prompt="none")).parameters["error"] == "consent_required"
+    assert browser.open(journeys.strong.ask(prompt="none")).parameters["error"] == "login_required"
+
+
+def test_the_page_of_enrolment_opened_again_shows_the_secret_that_was_scanned(journeys: Journeys, op: Provider) -> None:
+    """A change of language or a reload between picture and code loses nothing, and makes nothing new."""
+    person = op.person(second_factor=False)
+    browser = journeys.at_enrol(person)
+    secret, page = journeys.offered_secret(browser), browser.at
+    for again in (page, page + "?lang=en", base_of(browser)):
+        browser.open(again)
+        assert journeys.offered_secret(browser) == secret
+    counted = op.rooms.database.step("SELECT count(*) AS held FROM totp WHERE account_id = %(a)s", {"a": person.account_id})
+    assert counted is not None
+    assert counted.held == 1
+    other = journeys.at_enrol(person)
+    assert journeys.offered_secret(other) != secret

@@ -124,7 +124,7 @@ def start_worker_process(urls: DatabaseUrls, *allow: str) -> subprocess.Popen[by
     """Start a worker as a process of its own."""
     given = json.dumps({"urls": [urls.owner, urls.app, urls.worker, urls.superuser], "allow": allow})
     root = Path(__file__).parents[2]
-    return subprocess.Popen([sys.executable, "-m", "tests.support.ended_sessions", given], cwd=root)  # noqa: S603 - this very file
+    return subprocess.Popen([sys.executable, "-m", "tests.support.ended_sessions", given], cwd=root)
 
 
 def _main() -> None:

@@ -258,7 +258,7 @@ class Filled:
         action, fields = browser.form()
         return cls(browser, action or browser.at, fields | filled)
 
-    def send(self, fields: Mapping[str, str] | None = None, **headers: str) -> Answered:
+    def send(self, fields: Mapping[str, str] | None = None, /, **headers: str) -> Answered:
         """Send it with these headers (underscores for hyphens), following nothing."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.browser._send("POST", self.action, fields if fields is not None else self.fields, named)

@@ -73,7 +73,7 @@ class EngineRequest(OAuth2Request):  # type: ignore[misc]  # the library has no 
         self.method = "POST"
         self.headers = {"Authorization": authorization} if authorization is not None else {}
         self.payload = Form(form)
-        self.client = None
+        self.client: Any = None
         self.auth_method = None
         self._scope = None
         self._form = form

@@ -71,7 +71,7 @@ def test_the_time_of_a_child_that_has_ended_is_not_lost() -> None:
     """The child's time moves to its parent when it is waited for: the sum over the tree never falls."""
     burn = "import time\nwhile time.process_time() < 0.2: pass"
     before = processor_ms(list_processes(), [os.getpid()])
-    subprocess.run([sys.executable, "-c", burn], check=True)  # noqa: S603 - our own words
+    subprocess.run([sys.executable, "-c", burn], check=True)
     assert processor_ms(list_processes(), [os.getpid()]) - before >= 180
 
 
@@ -79,7 +79,7 @@ def test_a_detached_store_is_found_by_where_it_works(tmp_path: Path) -> None:
     inside = tmp_path / "postgres"
     inside.mkdir()
     waiting = "import sys; print(flush=True); sys.stdin.read()"
-    with subprocess.Popen(  # noqa: S603 - our own words
+    with subprocess.Popen(
         [sys.executable, "-c", waiting], cwd=inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     ) as child:
         assert child.stdout is not None

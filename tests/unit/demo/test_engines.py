@@ -38,7 +38,7 @@ engines.stop()
 @contextmanager
 def launcher(var: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run a launcher in a process of its own, which stops its engines when its input ends."""
-    with subprocess.Popen(  # noqa: S603 - our own code
+    with subprocess.Popen(
         [sys.executable, "-c", LAUNCHER, var],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -121,7 +121,7 @@ def test_engines_that_hang_when_their_launcher_is_killed_do_not_block_the_next_s
 def test_a_launcher_killed_at_any_moment_of_its_first_run_leaves_a_folder_that_starts(tmp_path: Path) -> None:
     for killed_after in (0.4, 0.7, 1.0, 1.3):
         command = [sys.executable, "-c", LAUNCHER, str(tmp_path / "var")]
-        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:  # noqa: S603 - our own code
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(timeout=killed_after)
             process.kill()

@@ -117,7 +117,7 @@ def test_a_child_deaf_to_the_polite_signal_is_killed_after_its_time() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything_in_reverse_order_with_exit_code_zero(number: signal.Signals) -> None:
     command = [sys.executable, "-c", RUN, PARTING]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:  # noqa: S603 - our own code
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert sorted(run.stdout.readline() for _ in range(2)) == ["first      | here\n", "second     | here\n"]
         run.send_signal(number)
@@ -128,7 +128,7 @@ def test_a_signal_stops_everything_in_reverse_order_with_exit_code_zero(number: 
 def test_children_of_a_killed_launcher_are_told_to_end(tmp_path: Path) -> None:
     leave_a_note = PARTING.replace('print("leaving"', f'print("left", file=open("{tmp_path}/" + sys.argv[1], "w")')
     command = [sys.executable, "-c", RUN, leave_a_note]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:  # noqa: S603 - our own code
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         for _ in range(2):
             run.stdout.readline()

@@ -169,10 +169,9 @@ class SigningIn:
             else:
                 return self._codes_page(at, enrolled.recovery_codes, self.desk.cookies.set_session(enrolled.session.cookie))
         person = self.desk.rooms.accounts.person(at.standing.holder_id)
-        if at.request.method == "POST" and at.it.enrolling:
+        offered = None
+        if at.it.enrolling:  # the same picture again, in the other language or after a wrong code: it may be scanned already
             offered = self.desk.rooms.totp.offered(session.account_id, UUID(at.it.enrolling), person.full_name)
-        else:
-            offered = None
         if offered is None:
             offered = self.desk.rooms.totp.enrol(session.account_id, person.full_name)
             self.desk.rooms.interactions.settle(at.it, enrolling=str(offered.id))
