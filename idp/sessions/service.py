@@ -11,6 +11,7 @@ from uuid import UUID
 
 from idp.audit.model import Origin
 from idp.audit.store import record
+from idp.authenticators.model import METHODS
 from idp.jobs import Later
 from idp.kernel.digests import digest, new_bearer
 from idp.kernel.ids import new_id
@@ -85,7 +86,8 @@ class Sessions:
         replaced: UUID | None = None
         if current is not None and current.account_id != proof.account_id:
             replaced = current.id
-            self._end_in(transaction, replaced, "another_account", origin, now)
+            with contextlib.suppress(NoSuchSession):  # it had just ended
+                self._end_in(transaction, replaced, "another_account", origin, now)
             current = None
         cookie = new_bearer("mos_")
         common: dict[str, object] = {
@@ -96,6 +98,8 @@ class Sessions:
             "idle_until": now + self.policy.idle_for,
         }
         proved = transaction.one(store.PROVE, common | {"id": current.id}) if current else None
+        if proved is None and current is not None and not METHODS[proof.method].begins:
+            raise NoSuchSession("a second factor begins no session")
         if proved is None:
             session_id, version = new_id(now), 1
             transaction.run(

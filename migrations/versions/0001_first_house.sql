@@ -432,16 +432,17 @@ FROM consent c
 WHERE c.withdrawn_at IS NULL;
 
 -- A grant lives while its family is not killed and everything it came from lives: account, client, consent, and for an online one
--- the session; and while nothing of them was told to forget what came before.
+-- the session; while nothing of them was told to forget what came before; and while the evidence still carries the level it states.
 CREATE VIEW grant_alive WITH (security_invoker = true) AS
 SELECT f.id, f.kind, f.client_id, f.actor_account_id, f.principal_holder_id, f.mandate_id, f.consent_id, f.session_id, f.sid, f.sub,
        f.scopes, f.claims, f.nonce, f.acr, f.ial, f.aal, f.amr, f.auth_time, f.issued_at,
-       least(f.expires_at, cl.until, CASE f.kind WHEN 'offline' THEN 'infinity'
+       least(f.expires_at, cl.until, v.until, CASE f.kind WHEN 'offline' THEN 'infinity'
            ELSE coalesce((SELECT s.until FROM session_alive s WHERE s.id = f.session_id), '-infinity') END) AS until
 FROM family f
 JOIN account_alive a ON a.id = f.actor_account_id AND f.issued_at >= a.not_before
 JOIN client_alive cl ON cl.id = f.client_id AND f.issued_at >= cl.not_before
 JOIN consent_alive co ON co.id = f.consent_id
+JOIN assessed v ON v.person_id = f.principal_holder_id AND v.ial >= f.ial
 WHERE f.killed_at IS NULL AND f.issued_at >= (SELECT d.not_before FROM deployment d);
 
 -- jobs ---------------------------------------------------------------------------------------------------------------------------
@@ -488,7 +489,7 @@ REVOKE ALL ON FUNCTION make_partitions_ahead(date, integer) FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO idp_app, idp_worker;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO idp_app;
 REVOKE UPDATE ON audit_event, audit_event_default, login_event, login_event_default FROM idp_app;
-REVOKE INSERT ON deployment FROM idp_app;
+REVOKE INSERT, UPDATE ON deployment FROM idp_app;
 GRANT DELETE ON guess_allowance, client_assertion TO idp_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO idp_worker;
 GRANT INSERT ON audit_event TO idp_worker;

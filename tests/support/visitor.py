@@ -57,8 +57,9 @@ class Examined:
 class Visitor:
     """One person with one browser window. `language` is what they choose on the pages: vi or en."""
 
-    def __init__(self, page: Page, demo: RunningDemo, examined: Examined, language: str = "vi") -> None:
+    def __init__(self, page: Page, demo: RunningDemo, examined: Examined, language: str = "vi", *, has_scripts: bool = True) -> None:
         self.page = page
+        self.has_scripts = has_scripts
         self.demo = demo
         self.language = language
         self.complaints: list[str] = []
@@ -101,7 +102,7 @@ class Visitor:
         assert language == self.language, f"{self.place} is in {language}"
         state = "wrong" if self.shows(".govuk-error-summary") else "right"
         kind = (self.place, language, state, self.heading)
-        if kind in self._examined.pages:
+        if not self.has_scripts or kind in self._examined.pages:  # axe is a script
             return
         self._examined.pages.add(kind)
         width = self.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
@@ -171,7 +172,8 @@ def visiting(browser: Browser, demo: RunningDemo, examined: Examined) -> Iterato
 
     def visit(language: str = "vi", **options: Any) -> Visitor:
         context = browser.new_context(**{"viewport": PHONE, **options})
-        visitors.append(Visitor(context.new_page(), demo, examined, language))
+        has_scripts = options.get("java_script_enabled", True)
+        visitors.append(Visitor(context.new_page(), demo, examined, language, has_scripts=has_scripts))
         return visitors[-1]
 
     try:

@@ -16,7 +16,7 @@ from idp.interactions.signing_in import Where
 from idp.kernel.refusals import Unavailable
 from idp.oidc.errors import AnswerWithError, NotRedirectable, ProtocolError
 from idp.oidc.request import CLIENT_OVER
-from idp.sessions.model import LiveSession
+from idp.sessions.model import LiveSession, NoSuchSession
 from idp.throttle.model import TooManyGuesses, TooMuchVolume
 from idp.web.door import Answer, PageAnswer, Unreadable
 from idp.web.logs import shown_path
@@ -149,7 +149,7 @@ class Desk:
         onward = Link(TO_FIRST_PAGE, "/") if status == _NOT_FOUND else None
         return self.page_error(request, _KIND_OF_STATUS.get(status, "request_unreadable"), status=status, onward=onward)
 
-    def error(self, request: Request, error: BaseException) -> Answer | PageAnswer:  # noqa: PLR0911 - one table, one line a kind
+    def error(self, request: Request, error: BaseException) -> Answer | PageAnswer:  # noqa: C901, PLR0911 - one table, one line a kind
         """Return the answer to whatever a step refused with; what nobody expected is logged, and says nothing to strangers."""
         match error:
             case Unreadable():
@@ -157,6 +157,8 @@ class Desk:
             case InteractionGone():
                 kind = "sign_in_over" if self.cookies.find(request.cookies, self.cookies.browser) else "no_cookie"
                 return self.page_error(request, kind)
+            case NoSuchSession():
+                return self.page_error(request, "sign_in_over")
             case ActivationCodeRefused():
                 return self.page_error(request, "code_over")
             case NotRedirectable() | AnswerWithError():
