@@ -149,8 +149,25 @@ class Desk:
         onward = Link(TO_FIRST_PAGE, "/") if status == _NOT_FOUND else None
         return self.page_error(request, _KIND_OF_STATUS.get(status, "request_unreadable"), status=status, onward=onward)
 
-    def error(self, request: Request, error: BaseException) -> Answer | PageAnswer:  # noqa: C901, PLR0911 - one table, one line a kind
+    def error(self, request: Request, error: BaseException) -> Answer | PageAnswer:
         """Return the answer to whatever a step refused with; what nobody expected is logged, and says nothing to strangers."""
+        answer = self._error(request, error)
+        if not isinstance(answer, PageAnswer) or isinstance(error, Unavailable):  # a store that is away is not asked once more
+            return answer
+        return replace(answer, values={"ui_locales": self._asked_language(request), **answer.values})
+
+    def _asked_language(self, request: Request) -> str:
+        """Return the `ui_locales` that this request, or the interaction it belongs to, was begun with."""
+        parts = request.path.split("/")
+        if len(parts) > 2 and parts[1] == "i":  # noqa: PLR2004 - /i/<interaction>/…
+            try:
+                return self.interaction(request, parts[2]).parameters.get("ui_locales", "")
+            except (InteractionGone, Unavailable):
+                return ""
+        return next((value for name, value in request.query if name == "ui_locales"), "")
+
+    def _error(self, request: Request, error: BaseException) -> Answer | PageAnswer:  # noqa: C901, PLR0911 - one table
+        """Return the answer, in a language that is yet to be told."""
         match error:
             case Unreadable():
                 return self.http_error(request, error.status)

@@ -338,5 +338,5 @@ def test_rotation_under_load_never_gives_a_statement_that_another_process_cannot
         for thread in threads:
             thread.join()
     assert failures == []
-    assert count[0] > 100
+    assert count[0] > 10
     assert len(kids) > 2

@@ -284,4 +284,4 @@ def test_a_connection_is_closed_with_the_thread_that_kept_it(own: Engines, doors
     gc.collect()
     with own.connect_superuser("doors") as superuser:
         gone = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
-        wait_until(lambda: superuser.execute(gone, pids).fetchone() == (0,), within=5)
+        wait_until(lambda: superuser.execute(gone, pids).fetchone() == (0,), within=30)
