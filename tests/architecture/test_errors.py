@@ -101,7 +101,7 @@ def test_every_refusal_and_protocol_error_has_an_answer_at_the_door(op: Provider
 
 def is_page(error: type[BaseException]) -> bool:
     """What is a page wherever it happens: it is about a browser's own journey."""
-    return error.__name__ in {"InteractionGone", "ActivationCodeRefused", "NotRedirectable", "AnswerWithError", "ClientGone", "Unreadable"}
+    return error.__name__ in {"InteractionGone", "NoSuchSession", "ActivationCodeRefused", "NotRedirectable", "AnswerWithError", "ClientGone", "Unreadable"}
 
 
 def test_what_nobody_expected_is_a_page_with_a_reference_and_no_word_of_it(op: Provider) -> None:
