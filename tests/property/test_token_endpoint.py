@@ -120,7 +120,7 @@ def test_no_neighbour_of_a_good_token_is_good(
         for wrong in (token[:-cut], token[:place] + letter + token[place + 1 :], token[:place] + letter + token[place:]):
             if wrong == token:
                 continue
-            if kind == "access_token":
+            if kind == "access_token" and wrong.lstrip(" ") != token:  # RFC 6750 §2.1: spaces before it belong to the header
                 assert portal.userinfo(wrong).status in {400, 401}
             assert portal.call("/introspect", {"token": wrong or "x"}).json == {"active": False}
     assert portal.introspect(neighbours["access_token"])["active"] is True
