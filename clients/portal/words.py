@@ -98,7 +98,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "Lần đăng nhập của bạn đáp ứng mức cần có. Cổng mẫu dừng ở đây.",
         "Your sign-in meets what is needed. The sample stops here.",
     ),
-    "levels": ("mức định danh {ial}, mức xác thực {aal}", "identification level {ial}, authentication level {aal}"),
+    "levels": (
+        "mức định danh\u00a0{ial}, mức xác thực\u00a0{aal}",
+        "identification level\u00a0{ial}, authentication level\u00a0{aal}",
+    ),
     "provider": ("Xem tại Một Cửa", "See at Một Cửa"),
     "levels.unknown": ("mức chưa rõ", "an unknown level"),
     # Done

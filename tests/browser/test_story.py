@@ -22,6 +22,7 @@ WORDS = {
         "second step": "Bước 2 trên 2",
         "consent": "Chia sẻ thông tin với cổng này?",
         "why": "Để ghi đúng tên và ngày sinh của bạn vào hồ sơ.",
+        "country": "Việt Nam",
         "identity": "Danh tính đã xác thực",
         "ready": "Bạn có thể làm thủ tục này.",
         "sign-out": "Đăng xuất khỏi tất cả?",
@@ -40,6 +41,7 @@ WORDS = {
         "second step": "Step 2 of 2",
         "consent": "Share this with the portal?",
         "why": "To put your right name and date of birth on your dossier.",
+        "country": "Vietnam",
         "identity": "Verified identity",
         "ready": "You may use this service.",
         "sign-out": "Sign out everywhere?",
@@ -81,6 +83,7 @@ def test_one_sign_in_opens_two_portals_on_two_sites_and_one_sign_out_closes_both
     assert person.name in citizen.text
     assert person.username not in citizen.text  # masked, all but its end
     assert person.username[-4:] in citizen.text
+    assert words["country"] in citizen.text.splitlines()
 
     citizen.allow()
     assert citizen.place == "national/identity"

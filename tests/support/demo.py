@@ -93,7 +93,7 @@ class RunningDemo:
         """Return somebody of that level who never signed in."""
         waiting = self.unused.setdefault(ial, [])
         if not waiting:
-            made = self.command("demo", "people", "--count", "12", "--ial", str(ial))
+            made = self.command("demo", "people", "--count", "24", "--ial", str(ial))
             waiting.extend(DemoPerson.of(account) for account in made["accounts"])
         return waiting.pop()
 

@@ -10,6 +10,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
+from babel.core import Locale as BabelLocale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
@@ -104,6 +105,7 @@ class Renderer:
             "LEVELS": LEVELS,
         }
         environment.filters |= {
+            "country": lambda code: name_country(code, locale),
             "date": lambda day: format_day(day, locale),
             "moment": lambda at: format_moment(at, locale, self._zone),
             "number": lambda number: format_decimal(number, locale=locale),
@@ -129,6 +131,11 @@ def load_translations(locale: Locale, folder: Path = TRANSLATIONS_FOLDER) -> Nul
 def format_day(day: dt.date, locale: Locale) -> str:
     """Write a date in words: "14 tháng 3 năm 1988", "14 March 1988"."""
     return format_date(day, format=_DATE_PATTERNS[locale], locale=locale)
+
+
+def name_country(code: str, locale: Locale) -> str:
+    """Write the country of an ISO 3166-1 alpha-2 code: "Việt Nam", "Vietnam"; an unknown code as it is."""
+    return str(BabelLocale.parse(locale).territories.get(code, code))
 
 
 def format_moment(at: dt.datetime, locale: Locale, zone: ZoneInfo) -> str:

@@ -47,12 +47,12 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One row of what is shared: `label` is a message id; a date is shown in the reader's locale."""
+    """One row of what is shared: `label` is a message id; a date, and a country by its code, are shown in the reader's locale."""
 
     name: str
     label: str
     value: str | dt.date
-    kind: Literal["text", "date", "masked", "message"] = "text"
+    kind: Literal["text", "date", "country", "masked", "message"] = "text"
 
     @classmethod
     def of_claim(cls, name: str, value: str | dt.date) -> Fact:

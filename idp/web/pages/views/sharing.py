@@ -154,6 +154,8 @@ def _fact(name: str, value: object) -> Fact:
         return Fact.of_claim(name, str(value.get("formatted", "")))
     if name == "birthdate":
         return Fact.of_claim(name, dt.date.fromisoformat(str(value)))
+    if name == "nationality":
+        return Fact(name, Fact.of_claim(name, "").label, str(value), "country")
     word = _WORDS.get((name, str(value)))
     if word is not None:
         return Fact(name, Fact.of_claim(name, "").label, word, "message")
