@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from idp.demo.engines import DatabaseUrls, Engines, TemporaryEngines
-from idp.kernel.clock import FixedClock
+from idp.kernel.clock import FixedClock, SystemClock
 from idp.kernel.sealing import Sealer, SealingKeys
 from idp.storage.ephemeral import Ephemeral
 from idp.storage.migrations import migrate
@@ -23,7 +23,9 @@ MORNING = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
 def engines() -> Iterator[Engines]:
     with TemporaryEngines() as running:
         urls = running.make_database("pattern")
-        migrate(urls.owner, MORNING.date(), lambda _: None)
+        # Partitions for both times that tests live in: a standing clock's, and the real one of served processes and workers.
+        for day in (MORNING.date(), SystemClock().now().date()):
+            migrate(urls.owner, day, lambda _: None)
         with running.connect_superuser("pattern") as owner:
             owner.execute("INSERT INTO deployment (mode, issuer) VALUES ('test', 'http://localhost:8000')")
         yield running
