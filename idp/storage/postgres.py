@@ -13,7 +13,6 @@ import select
 import socket
 import threading
 import time
-from collections import namedtuple
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -23,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from idp.storage.breaker import Breaker, EngineAway
+from idp.storage.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,9 +86,7 @@ class Database:
             kept = self._keep()
             kept.call.begin()
             try:
-                kept.cursor.execute(statement, parameters, prepare=True)
-                found = kept.cursor.fetchone()
-                row = None if found is None else _row_of(statement, kept.cursor)._make(found)
+                row = kept.prepared.first(statement, parameters)
             finally:
                 kept.call.end()
         except _AWAY as error:
@@ -246,23 +244,12 @@ def _is_connected(error: BaseException) -> bool:
     return isinstance(error, (*_BUSY, psycopg.errors.QueryCanceled))
 
 
-_ROWS: dict[str, Any] = {}
-
-
-def _row_of(statement: str, cursor: psycopg.Cursor[Any]) -> Any:
-    """Return the named tuple of a statement's rows: made once, since a statement is a constant."""
-    row = _ROWS.get(statement)
-    if row is None:
-        row = _ROWS[statement] = namedtuple("Row", [column.name for column in cursor.description or ()])  # noqa: PYI024 - names are data
-    return row
-
-
 class _Kept:
     """A connection that one thread keeps."""
 
     def __init__(self, connection: psycopg.Connection[Any], watchdog: _Watchdog) -> None:
         self.connection = connection
-        self.cursor = connection.cursor()
+        self.prepared = Prepared(connection)
         self.call = _Call(connection.fileno())
         self._watchdog = watchdog
         self._watchdog.add(self.call)
