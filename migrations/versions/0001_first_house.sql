@@ -485,19 +485,20 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION make_partitions_ahead(date, integer) FROM PUBLIC;
 
--- Roles: the application serves and appends to the audit; the worker delivers and purges -----------------------------------------------
+-- Roles: the application serves and appends to the audit; the worker delivers and purges, and reads what that needs ----------------------
 GRANT USAGE ON SCHEMA public TO idp_app, idp_worker;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO idp_app;
 REVOKE UPDATE ON audit_event, audit_event_default, login_event, login_event_default FROM idp_app;
-REVOKE INSERT, UPDATE ON deployment FROM idp_app;
+REVOKE INSERT, UPDATE ON deployment, alembic_version FROM idp_app;
 GRANT DELETE ON guess_allowance, client_assertion TO idp_app;
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO idp_worker;
+GRANT SELECT ON deployment, configuration_stamp, client, signing_key, sealing_key TO idp_worker;   -- whom to tell, and with which keys
 GRANT INSERT ON audit_event TO idp_worker;
-GRANT UPDATE ON account_lock, logout_notice TO idp_worker;
-GRANT UPDATE (not_before) ON account TO idp_worker;                -- lifting a lock that ended
-GRANT UPDATE, DELETE ON code, access_token, refresh_token, client_assertion, guess_allowance TO idp_worker;
-GRANT DELETE ON family TO idp_worker;
-GRANT UPDATE (ended_at, end_reason) ON session TO idp_worker;      -- ending those whose account died,
-GRANT INSERT ON logout_notice TO idp_worker;                       -- and having their portals told
-GRANT INSERT, UPDATE ON periodic_work TO idp_worker;
+GRANT SELECT, UPDATE ON account_lock TO idp_worker;
+GRANT SELECT, UPDATE (not_before) ON account TO idp_worker;        -- lifting a lock that ended
+GRANT SELECT, UPDATE, DELETE ON code, access_token, refresh_token, client_assertion, guess_allowance TO idp_worker;
+GRANT SELECT, DELETE ON family TO idp_worker;
+GRANT SELECT ON account_alive, session_alive, session_client TO idp_worker;
+GRANT SELECT, UPDATE (ended_at, end_reason) ON session TO idp_worker;   -- ending those whose account died,
+GRANT SELECT, INSERT, UPDATE ON logout_notice TO idp_worker;            -- and having their portals told
+GRANT SELECT, INSERT, UPDATE ON periodic_work TO idp_worker;
 GRANT EXECUTE ON FUNCTION make_partitions_ahead(date, integer) TO idp_worker;
