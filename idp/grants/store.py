@@ -229,14 +229,14 @@ WITH found AS (
 })
 SELECT found.client_id, found.scopes, found.sub, found.claims, found.ial, found.aal, found.acr, found.principal_holder_id AS holder_id,
        p.person_type, p.full_name, p.birth_date, p.sex, p.nationality, p.phone_sealed, p.phone_verified_at, p.email_sealed,
-       p.email_verified_at, p.address_sealed, p.updated_at, p.number_id, p.number_sealed
+       p.email_verified_at, p.address_sealed, p.updated_at, p.number_id, p.number_sealed, p.locale
 FROM found
 JOIN person_known p ON p.holder_id = found.principal_holder_id
 """
 
 ATTRIBUTES: Final = """
 SELECT p.holder_id, p.person_type, p.full_name, p.birth_date, p.sex, p.nationality, p.phone_sealed, p.phone_verified_at, p.email_sealed,
-       p.email_verified_at, p.address_sealed, p.updated_at, p.number_id, p.number_sealed
+       p.email_verified_at, p.address_sealed, p.updated_at, p.number_id, p.number_sealed, p.locale
 FROM person_known p
 WHERE p.holder_id = %(holder_id)s
 """

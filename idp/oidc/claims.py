@@ -139,7 +139,7 @@ _READERS: Final[Mapping[str, Callable[[Attributes], object]]] = {
     "name": lambda a: a.row.full_name,
     "birthdate": lambda a: a.row.birth_date.isoformat(),
     "gender": lambda a: a.row.sex,
-    "locale": lambda _: "vi-VN",
+    "locale": lambda a: a.row.locale,
     "zoneinfo": lambda a: a.zone,
     "updated_at": lambda a: _seconds(a.row.updated_at),
     "email": lambda a: a.open("email_sealed", a.row.holder_id),

@@ -164,8 +164,9 @@ FROM subject_identifier i;
 
 CREATE VIEW person_known WITH (security_invoker = true) AS
 SELECT p.holder_id, p.person_type, p.full_name, p.birth_date, p.sex, p.nationality, p.phone_sealed, p.phone_verified_at,
-       p.email_sealed, p.email_verified_at, p.address_sealed, p.updated_at, n.id AS number_id, n.number_sealed
+       p.email_sealed, p.email_verified_at, p.address_sealed, p.updated_at, n.id AS number_id, n.number_sealed, a.locale
 FROM person p
+JOIN account a ON a.holder_id = p.holder_id
 LEFT JOIN person_number n ON n.holder_id = p.holder_id AND n.replaced_at IS NULL;
 
 CREATE VIEW account_alive WITH (security_invoker = true) AS

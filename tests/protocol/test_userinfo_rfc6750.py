@@ -98,6 +98,14 @@ def test_without_a_token_the_challenge_names_no_error(op: Provider) -> None:
     assert answered.header("www-authenticate") == 'Bearer realm="motcua"'
 
 
+@pytest.mark.parametrize("locale", ["vi", "en"])
+def test_the_locale_is_the_one_that_the_account_is_spoken_to_in(op: Provider, portal: Portal, locale: str) -> None:
+    """OIDC Core §5.1: the End-User's locale as a BCP 47 language tag, in both places that tell it."""
+    tokens = bought(portal, Browser(op), op.person(locale=locale), scope="openid profile", claims='{"id_token": {"locale": null}}')
+    assert portal.userinfo(tokens["access_token"]).json["locale"] == locale
+    assert claims_of(tokens["id_token"])["locale"] == locale
+
+
 @pytest.mark.parametrize(
     "header", ["Basic eDp5", "Bearer", "Bearer ", "Bearer a b", "Bearer \u00e9", "moa_x", "DPoP x", "Bearer x, Bearer y", "Bearer <script>"]
 )

@@ -153,7 +153,7 @@ class Provider:
         status, sent = started[-1]
         return Answered(int(status[:3]), sent, content)
 
-    def person(self, *, ial: int = 1, second_factor: bool = True) -> Person:
+    def person(self, *, ial: int = 1, second_factor: bool = True, locale: str = "vi") -> Person:
         """Make a synthetic person with an account, through the same doors that operators and the person use."""
         self.people += 1
         made = synthetic_person(self.people)
@@ -167,6 +167,7 @@ class Provider:
             phone=made.phone,
             email=made.email,
             address=made.address,
+            locale=locale,
         )
         account_id = self.rooms.accounts.add(declaration, OPERATOR)
         holder_id = self.rooms.accounts.show(account_id).holder_id
