@@ -17,6 +17,7 @@ from idp.settings import PREFIX, environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from idp.audit.model import Origin
     from idp.clients.model import Change, Client
@@ -93,7 +94,7 @@ def list_(frame: Frame) -> None:
     """List every client."""
     with opened_rooms() as rooms:
         found, now = rooms.clients.list_(), rooms.clock.now()
-    summaries = [_summary(each, is_over=each.is_over(now)) for each in found]
+    summaries = [_summary(each, now) for each in found]
     columns = ("client_id", "state", "profile", "token_endpoint_auth_method", "minimum_acr", "client_name")
     rows = [[each[name] for name in columns] for each in summaries]
     headers = ("client", "state", "profile", "authenticates by", "minimum", "name")
@@ -107,7 +108,7 @@ def show(frame: Frame, client_id: str) -> None:
     """Show one client: its declaration as stored, and its state. Secrets are not stored and cannot be shown."""
     with opened_rooms() as rooms:
         client = rooms.clients.show(client_id)
-        summary = _summary(client, is_over=client.is_over(rooms.clock.now()))
+        summary = _summary(client, rooms.clock.now())
     declared = {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in client.metadata.items()
     }
@@ -115,13 +116,13 @@ def show(frame: Frame, client_id: str) -> None:
     frame.answer(summary | {"declaration": dict(client.metadata)}, pairs(said | declared))
 
 
-def _summary(client: Client, *, is_over: bool) -> dict[str, object]:
+def _summary(client: Client, now: datetime) -> dict[str, object]:
     return {
         "id": client.id,
         "client_id": client.client_id,
         "client_name": client.name(),
         "profile": client.profile,
-        "state": _state(client, is_over=is_over),
+        "state": _state(client, now),
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "sector": client.sector,
         "minimum_acr": client.minimum.acr,
@@ -132,8 +133,10 @@ def _summary(client: Client, *, is_over: bool) -> dict[str, object]:
     }
 
 
-def _state(client: Client, *, is_over: bool) -> str:
-    return "disabled" if client.is_disabled else "over" if is_over else "enabled"
+def _state(client: Client, now: datetime) -> str:
+    if not client.is_dead(now):
+        return "enabled"
+    return "over" if client.disabled_at is None else "disabled"
 
 
 @clients.command("disable")

@@ -52,7 +52,7 @@ class DeclarationRefused(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A relying party, everything parsed once. Whether it lives is joined in SQL (law 8); `is_disabled` is for messages only."""
+    """A relying party, everything parsed once. Where something is issued, its life is joined in SQL too (law 8)."""
 
     id: UUID
     client_id: str
@@ -125,14 +125,9 @@ class Client:
         """Whether it authenticates at all."""
         return self.token_endpoint_auth_method != "none"  # noqa: S105 - a method, no secret
 
-    @property
-    def is_disabled(self) -> bool:
-        """Whether it was disabled when it was loaded."""
-        return self.disabled_at is not None
-
-    def is_over(self, now: datetime) -> bool:
-        """Whether the end date of a legacy client has passed."""
-        return self.expires_at is not None and now >= self.expires_at
+    def is_dead(self, now: datetime) -> bool:
+        """Whether it was disabled when it was loaded, or is past the end of a legacy client: nothing is done in its name."""
+        return self.disabled_at is not None or (self.expires_at is not None and now >= self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

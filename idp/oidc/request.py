@@ -92,7 +92,7 @@ def prove_client(
     client = find(parameters.get("client_id", ""))
     if client is None:
         raise NotRedirectable("unauthorized_client", "The client is not registered here.")
-    if client.is_disabled or client.is_over(now):
+    if client.is_dead(now):
         raise NotRedirectable("unauthorized_client", CLIENT_OVER)
     redirect_uri = parameters.get("redirect_uri")
     if redirect_uri is None:

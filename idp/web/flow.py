@@ -117,7 +117,7 @@ class Flow:
             return OWN_REQUEST
         client = self.rooms.clients.find(it.client_id)
         redirect_uri = it.parameters["redirect_uri"]
-        if client is None or client.is_disabled or client.is_over(self.rooms.clock.now()) or not client.is_redirect_uri(redirect_uri):
+        if client is None or client.is_dead(self.rooms.clock.now()) or not client.is_redirect_uri(redirect_uri):
             raise ClientGone
         return read_authorization_request(client, redirect_uri, it.parameters)
 

@@ -309,6 +309,33 @@ def test_a_hint_is_worth_a_client_id_and_must_not_contradict_one(journeys: Journ
     assert browser.send("GET", "/logout?" + urlencode(other)).status == 400
 
 
+def test_a_dead_client_leads_nobody_back(journeys: Journeys, op: Provider) -> None:
+    """Law 8: disabled, or past the end of a legacy client, it is no address to go to, not even if it died while the page was read."""
+    until = (op.clock.now() + timedelta(days=2)).date().isoformat()
+    ending = op.client("ending", profile="legacy", legacy_until=until, token_endpoint_auth_method="client_secret_post")
+    disabled = op.client("disabled")
+    for portal in (ending, disabled):
+        asked = {"client_id": portal.client_id, "post_logout_redirect_uri": f"https://{portal.client_id}.example/bye"}
+        assert Browser(op).send("GET", "/logout?" + urlencode(asked)).status == 303
+        browser = journeys.signed_in()
+        browser.open("/logout?" + urlencode(asked))
+        told = browser.submit(decision="sign-out")
+        assert f"{portal.client_id}.example/bye" in told.text
+        if portal is disabled:
+            op.rooms.clients.disable("disabled", "incident", origin=OPERATOR)
+        else:
+            op.clock.advance(timedelta(days=4))
+        again = browser.send("GET", browser.at)
+        assert again.status == 200
+        assert f"{portal.client_id}.example" not in again.text + str(again.headers)
+        refused = Browser(op).send("GET", "/logout?" + urlencode(asked))
+        assert refused.status == 400
+        assert refused.header("location") is None
+        named = journeys.signed_in().send("GET", "/logout?" + urlencode({"client_id": portal.client_id}))
+        assert named.status == 200
+        assert f"{portal.client_id}.example" not in named.text
+
+
 # the person's own page -----------------------------------------------------------------------------------------------------------------------
 
 

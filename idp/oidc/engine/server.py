@@ -120,7 +120,7 @@ class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no c
             record: ClientRecord = self.authenticate_client(request, [method])
         except InvalidClientError:
             raise InvalidClient(f"by {method}", challenge=authorization is not None) from None
-        if record.client.is_disabled or record.client.is_over(self._clock.now()):
+        if record.client.is_dead(self._clock.now()):
             raise InvalidClient("disabled, or past its end", challenge=authorization is not None)
         return record
 

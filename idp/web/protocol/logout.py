@@ -42,24 +42,28 @@ def read_sign_out(pairs: Pairs, rooms: Rooms) -> SignOutRequest:
     """Return what is asked.
 
     Raises:
-        SignOutUnreadable: a parameter is repeated or too long, the hint is none of ours, or the address is not registered.
+        SignOutUnreadable: a parameter is repeated or too long, the hint is none of ours, or the address is not registered by a
+            client that lives. In the name of a dead one nothing is asked; the person may sign out all the same.
     """
     given: dict[str, str] = {}
+    now = rooms.clock.now()
     for name, value in pairs:
         if name in given or len(value) > (_MOST_STATE if name == "state" else _MOST):
             raise SignOutUnreadable("A parameter was sent more than once, or is too long.")
         given[name] = value
     client_id, hint = given.get("client_id") or None, None
     if given.get("id_token_hint"):
-        hint = read_hint(given["id_token_hint"], rooms.keys, issuer=rooms.issuer, client_id=client_id, now=rooms.clock.now())
+        hint = read_hint(given["id_token_hint"], rooms.keys, issuer=rooms.issuer, client_id=client_id, now=now)
         if hint is None:
             raise SignOutUnreadable("The id_token_hint is not an ID token of this provider for this client.")
         client_id = hint.client_id
     client = rooms.clients.find(client_id) if client_id else None
     if client_id and client is None:
         raise SignOutUnreadable("The client is not registered here.")
+    if client is not None and client.is_dead(now):
+        client = None
     back_to = given.get("post_logout_redirect_uri") or None
-    if back_to is not None and (client is None or client.is_disabled or back_to not in client.post_logout_redirect_uris):
+    if back_to is not None and (client is None or back_to not in client.post_logout_redirect_uris):
         raise SignOutUnreadable("The post_logout_redirect_uri is not registered for this client.")
     state = given.get("state")
     carried = {"client_id": client_id, "post_logout_redirect_uri": back_to, "state": state}

@@ -184,8 +184,8 @@ def test_the_end_of_a_legacy_client_is_a_fact_that_liveness_joins(clients: Clien
     client = clients.show("old")
     assert client.expires_at == datetime(2027, 2, 1, tzinfo=UTC)
     assert not client.requires_pkce
-    assert client.is_over(datetime(2027, 2, 1, tzinfo=UTC))
-    assert not client.is_over(datetime(2027, 1, 31, tzinfo=UTC))
+    assert client.is_dead(datetime(2027, 2, 1, tzinfo=UTC))
+    assert not client.is_dead(datetime(2027, 1, 31, tzinfo=UTC))
     assert one(database, "SELECT until FROM client_alive WHERE client_id = 'old'").until == datetime(2027, 2, 1, tzinfo=UTC)
     clients.import_([portal("old")], origin=BY)
     assert clients.show("old").expires_at is None
@@ -251,20 +251,20 @@ def test_a_disabled_client_is_dead_at_once_stays_findable_and_says_why(clients: 
     clock.advance(SECOND)
     client = clients.find("disabled")
     assert client is not None
-    assert (client.is_disabled, client.disabled_reason) == (True, "secret in a public repository")
+    assert (client.is_dead(clock.now()), client.disabled_reason) == (True, "secret in a public repository")
     disabled_at = clock.now() - SECOND
     clients.enable("disabled", origin=BY)
     clients.enable("disabled", origin=BY)
-    assert not clients.show("disabled").is_disabled
+    assert not clients.show("disabled").is_dead(clock.now())
     assert one(database, "SELECT not_before FROM client_alive WHERE client_id = 'disabled'").not_before == disabled_at
     assert [event["kind"] for event in events(database, "disabled")] == ["clients.added", "clients.disabled", "clients.enabled"]
 
 
-def test_importing_a_disabled_client_again_does_not_enable_it(clients: Clients) -> None:
+def test_importing_a_disabled_client_again_does_not_enable_it(clients: Clients, clock: FixedClock) -> None:
     clients.import_([portal("stays-disabled")], origin=BY)
     clients.disable("stays-disabled", "incident", origin=BY)
     clients.import_([portal("stays-disabled", client_name="Khác")], origin=BY)
-    assert clients.show("stays-disabled").is_disabled
+    assert clients.show("stays-disabled").is_dead(clock.now())
 
 
 def test_grants_are_kept_only_when_that_is_said(clients: Clients, database: Database) -> None:

@@ -117,6 +117,8 @@ class SigningOut:
         kept = json.loads(stored)
         looked = next((int(value) for key, value in request.query if key == "looked" and value.isdecimal() and len(value) < 3), 0)  # noqa: PLR2004
         client = self.desk.rooms.clients.find(kept["client"]) if kept["client"] else None
+        if client is None or client.is_dead(self.desk.rooms.clock.now()):
+            client, kept["back_to"] = None, None
         notices = self.desk.rooms.sessions.notices(UUID(kept["session"]))
         asked = SignOutRequest(client=client, ui_locales=kept["ui_locales"])
         return self._signed_out_page(request, notices, kept["back_to"], looked, asked)
