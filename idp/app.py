@@ -101,6 +101,7 @@ def wanted_rooms(settings: Settings, database_url: str, *, name: str) -> Wanted:
         lifetimes=Lifetimes(settings.code_for, settings.access_for, settings.refresh_idle_for, settings.refresh_for),
         hash_slots=settings.hash_slots,
         volume_factor=settings.volume_factor,
+        egress_allow=settings.egress_allow,
         name=name,
     )
 

@@ -12,6 +12,7 @@ from idp.authenticators.hashing import HashSlots
 from idp.authenticators.service import Authenticators, KnownDevices, Passwords, RecoveryCodes, Totp
 from idp.clients.assertions import Assertions
 from idp.clients.service import Clients
+from idp.egress import Destinations
 from idp.enrolment.service import Activation
 from idp.grants.model import Lifetimes
 from idp.grants.service import Grants
@@ -77,6 +78,7 @@ class Wanted:
     lifetimes: Lifetimes
     hash_slots: int
     volume_factor: int
+    egress_allow: tuple[str, ...] = ()
     name: str = "idp"
 
 
@@ -93,7 +95,7 @@ def build_rooms(wanted: Wanted, clock: Clock) -> Rooms:
     recovery_codes = RecoveryCodes(database, sealer, clock)
     devices = KnownDevices(database, clock)
     guesses = Guesses(database, sealer, clock)
-    clients = Clients(database, clock)
+    clients = Clients(database, clock, Destinations.read(wanted.egress_allow))
 
     def wants_telling(client_id: UUID) -> bool:
         return clients.get(client_id).backchannel_logout_uri is not None

@@ -21,6 +21,7 @@ from idp.clients.model import (
     DeclarationRefused,
     SecretNotUsed,
 )
+from idp.egress import Destinations, EgressRefused
 from idp.kernel.digests import digest, new_bearer
 from idp.kernel.ids import new_id
 from idp.keys.stamps import Remembered, bump, hold
@@ -49,8 +50,9 @@ class _Directory:
 class Clients:
     """The registered clients. Threads share it; each process has its own, at most a second behind a change."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        """Read clients from `database` lazily."""
+    def __init__(self, database: Database, clock: Clock, destinations: Destinations | None = None) -> None:
+        """Read clients from `database` lazily; what they have called must be among `destinations` (None: public servers alone)."""
+        self._destinations = destinations or Destinations()
         self._database = database
         self._clock = clock
         self._remembered = Remembered(database, store.KIND, clock, self._load)
@@ -111,7 +113,8 @@ class Clients:
         one, told in its `Change` and never again.
 
         Raises:
-            DeclarationRefused: a profile forbids something, two declarations have one `client_id`, or a sector would change.
+            DeclarationRefused: a profile forbids something, an address would never be called, two declarations have one `client_id`,
+                or a sector would change.
         """
         ids = [client_id for each in declarations if isinstance(client_id := each.get("client_id"), str)]
         for client_id in ids:
@@ -122,6 +125,8 @@ class Clients:
             present = store.lock_clients(transaction, ids)
             known = {client_id: row.metadata["jwks"] for client_id, row in present.items() if "jwks" in row.metadata}
             read = [read_declaration(each, self._clock.now()) for each in _with_keys(declarations, jwks, known)]
+            for each in read:
+                self._require_destination("backchannel_logout_uri", each.says.backchannel_logout_uri)
             changes = [self._import_one(transaction, each, present.get(each.says.client_id), origin) for each in read]
             if any(change.what != "unchanged" for change in changes):
                 bump(transaction, store.KIND)
@@ -182,6 +187,15 @@ class Clients:
         row = _get(transaction, client_id)
         bump(transaction, store.KIND)
         return self._clock.now(), row
+
+    def _require_destination(self, name: str, address: str | None) -> None:
+        """Of all addresses of a declaration this one alone is called by us; keys and sectors are not fetched (`fields.REFUSED`)."""
+        if address is None:
+            return
+        try:
+            self._destinations.require(address)
+        except EgressRefused as refusal:
+            raise DeclarationRefused(name, refusal.detail) from None
 
     def _import_one(self, transaction: Transaction, declaration: Declaration, row: Row | None, origin: Origin) -> Change:
         says, now = declaration.says, self._clock.now()

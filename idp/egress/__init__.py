@@ -5,7 +5,7 @@ Owns what may be called, how long it may take and how much may come back. Must n
 
 from __future__ import annotations
 
-from idp.egress.model import Address, EgressRefused, NotReachable, Reply, is_public, read_address
+from idp.egress.model import Address, Destinations, EgressRefused, NotReachable, Reply, is_public, read_address
 from idp.egress.service import Egress, Limits
 
-__all__ = ["Address", "Egress", "EgressRefused", "Limits", "NotReachable", "Reply", "is_public", "read_address"]
+__all__ = ["Address", "Destinations", "Egress", "EgressRefused", "Limits", "NotReachable", "Reply", "is_public", "read_address"]

@@ -106,7 +106,45 @@ def read_address(url: str) -> Address:
     return Address(scheme, host, number, target or "/")
 
 
-def require_callable(address: Address) -> None:
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Which addresses may be called, by their form alone: those of public https servers and, in demo and test, some origins on loopback.
+
+    Asked at registration as at every call, so that whoever declares an address hears at once what would be refused for ever. Nothing
+    is looked up and nobody is called: the answer tells nothing about a network, and what the name leads to is judged at each call.
+    """
+
+    allowed: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, allow: tuple[str, ...]) -> Destinations:
+        """Return them with the loopback origins in `allow` (scheme, host, port; http included).
+
+        Raises:
+            EgressRefused: something of `allow` is no loopback origin.
+        """
+        return cls(frozenset(map(_read_origin, allow)))
+
+    def require(self, url: str) -> Address:
+        """Return the parts of an address that may be called.
+
+        Raises:
+            EgressRefused: with a sentence for whoever declares it.
+        """
+        address = read_address(url)
+        if address.origin not in self.allowed:
+            _require_public(address)
+        return address
+
+
+def _read_origin(allowed: str) -> str:
+    address = read_address(allowed)
+    if address.target != "/" or allowed.endswith("/") or not address.is_loopback:
+        raise EgressRefused(f"{allowed} is no loopback origin: scheme, host and port, no more")
+    return address.origin
+
+
+def _require_public(address: Address) -> None:
     """Refuse an address that by its form alone leads to no public https server.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from idp.egress.breakers import Breakers
-from idp.egress.model import Address, EgressRefused, NotReachable, Reply, is_loopback, is_public, read_address, require_callable
+from idp.egress.model import Address, Destinations, EgressRefused, NotReachable, Reply, is_loopback, is_public
 from idp.egress.wire import Deadline, dial, exchange, look_up, look_up_by
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Egress:
         Raises:
             EgressRefused: something of `allow` is no loopback origin.
         """
-        self._allowed = frozenset(_read_origin(each) for each in allow)
+        self._destinations = Destinations.read(allow)
         self._limits = limits or Limits()
         self._resolve = resolve
         self._connect = connect
@@ -61,16 +61,6 @@ class Egress:
         if ca is not None:
             self._tls.load_verify_locations(cafile=ca)
 
-    def require_acceptable(self, url: str) -> None:
-        """Refuse at registration what would be refused at every call. Nothing is looked up and nobody is called.
-
-        So the answer tells nothing about a network; what the name leads to is judged at each call.
-
-        Raises:
-            EgressRefused: with a sentence for whoever declares it.
-        """
-        self._accept(url)
-
     def post_form(self, url: str, form: Mapping[str, str]) -> Reply:
         """Post `form` to `url` and return what it answers, redirects included: none is followed.
 
@@ -78,7 +68,7 @@ class Egress:
             EgressRefused: `url` is none that is called, or its name leads to an address that is not public; nothing was sent.
             NotReachable: no answer within the limits, or its breaker is open.
         """
-        address = self._accept(url)
+        address = self._destinations.require(url)
         with self._breakers.guard(address.origin):
             try:
                 return self._post(address, urlencode(form).encode("ascii"))
@@ -88,12 +78,6 @@ class Egress:
                 raise NotReachable("unreachable", f"{address.origin}: {type(error).__name__}") from error
 
     # inside --------------------------------------------------------------------------------------------------------------------
-
-    def _accept(self, url: str) -> Address:
-        address = read_address(url)
-        if address.origin not in self._allowed:
-            require_callable(address)
-        return address
 
     def _post(self, address: Address, body: bytes) -> Reply:
         deadline = Deadline(self._limits.total)
@@ -105,7 +89,7 @@ class Egress:
         """Return a connection to an address that was looked up once and judged: nothing is looked up again."""
         host = address.host.strip("[]")
         found = look_up_by(deadline, self._limits.connect, self._resolve, host, address.port)
-        is_acceptable = is_loopback if address.origin in self._allowed else is_public
+        is_acceptable = is_loopback if address.origin in self._destinations.allowed else is_public
         if not found or not all(map(is_acceptable, found)):
             raise EgressRefused(f"{address.host} leads to an address that is not called")
         failure: OSError | None = None
@@ -116,10 +100,3 @@ class Egress:
             except OSError as error:
                 failure = error
         raise failure or TimeoutError
-
-
-def _read_origin(allowed: str) -> str:
-    address = read_address(allowed)
-    if address.target != "/" or allowed.endswith("/") or not address.is_loopback:
-        raise EgressRefused(f"{allowed} is no loopback origin: scheme, host and port, no more")
-    return address.origin

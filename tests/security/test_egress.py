@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from idp.egress import Egress, EgressRefused, Limits, NotReachable
+from idp.egress import Destinations, Egress, EgressRefused, Limits, NotReachable
 from tests.support.portal_sink import PortalSink
 
 QUICK = Limits(connect=0.5, total=1.0)
@@ -72,19 +72,15 @@ def test_an_address_that_leads_inside_is_refused_at_registration_and_at_the_call
     def nobody(*_: object) -> list[str]:
         raise AssertionError
 
-    egress = Egress(resolve=nobody)
     with pytest.raises(EgressRefused):
-        egress.require_acceptable(url)
+        Destinations().require(url)
     with pytest.raises(EgressRefused):
-        egress.post_form(url, {})
+        Egress(resolve=nobody).post_form(url, {})
 
 
 def test_an_address_of_a_public_portal_is_accepted_without_asking_anybody() -> None:
-    def nobody(*_: object) -> list[str]:
-        raise AssertionError
-
-    Egress(resolve=nobody).require_acceptable("https://portal.example/logout")
-    Egress(resolve=nobody).require_acceptable("https://portal.example:8443/logout?tenant=1")
+    Destinations().require("https://portal.example/logout")
+    Destinations().require("https://portal.example:8443/logout?tenant=1")
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["10.1.2.3"], ["169.254.169.254"], ["8.8.8.8", "10.0.0.1"], ["::1"], []])

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from idp.audit.model import Origin
 from idp.clients.service import Clients
-from idp.egress import Egress
+from idp.egress import Destinations, Egress
 from idp.jobs import Jobs
 from idp.jobs.worker import Worker, build_worker
 from idp.kernel.clock import Clock, SystemClock
@@ -69,7 +69,8 @@ class House:
         KeyKeeper(self.database, KeyEncryption(ENCRYPTION), self.clock).make_first_keys(Origin.operated("test"), ("ES256",))
 
     def add_portals(self, urls: dict[str, str]) -> None:
-        """Register portals by name with their back-channel logout addresses."""
+        """Register portals by name with their back-channel logout addresses, which are on loopback."""
+        self.clients._destinations = Destinations.read(tuple({"/".join(url.split("/")[:3]) for url in urls.values()}))
         self.clients.import_(
             [
                 {

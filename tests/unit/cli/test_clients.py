@@ -53,6 +53,17 @@ def test_a_forbidden_declaration_is_refused_with_the_reason_and_nothing_is_impor
     assert command("clients", "show", "good").code == 1
 
 
+def test_an_address_that_the_provider_would_not_call_is_refused_unless_the_settings_allow_it(command: Command, tmp_path: Path) -> None:
+    portal = declare(
+        *(tmp_path,), client_id="told", grant_types=["authorization_code"], response_types=["code"], scope="openid",
+        redirect_uris=["http://localhost:8010/cb"], backchannel_logout_uri="http://localhost:8010/bye",
+    )  # fmt: skip
+    ended = command("clients", "import", portal)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "idp: backchannel_logout_uri: only https is called.\n"
+    assert command("clients", "import", portal, IDP_EGRESS_ALLOW="http://localhost:8010").code == 0
+
+
 def test_names_are_filled_from_the_environment_but_never_from_our_settings(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from idp.audit.model import Origin
 from idp.clients.model import ClientUnknown, DeclarationRefused, SecretNotUsed
 from idp.clients.service import Clients
 from idp.demo.engines import DatabaseUrls
+from idp.egress import Destinations
 from idp.kernel.clock import FixedClock
 from idp.kernel.digests import digest
 from idp.storage.breaker import EngineAway
@@ -190,6 +191,32 @@ def test_the_end_of_a_legacy_client_is_a_fact_that_liveness_joins(clients: Clien
     clients.import_([portal("old")], origin=BY)
     assert clients.show("old").expires_at is None
     assert clients.show("old").requires_pkce
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("https://portal.example:9443/bye", "only ports 443, 8443 are called"),
+        ("https://127.0.0.1/bye", "a literal address is not called: use a host name"),
+        ("https://portal.internal/bye", "the host has to be a public name"),
+        ("http://127.0.0.1:8001/bye", "only https is called"),
+    ],
+)
+def test_an_address_that_would_never_be_called_is_not_registered(clients: Clients, address: str, reason: str) -> None:
+    """Law 7: the portal team hears it at the import, not from a log a month later; nobody is looked up or called."""
+    with pytest.raises(DeclarationRefused) as refusal:
+        clients.import_([portal("unreachable", backchannel_logout_uri=address)], origin=BY)
+    assert (refusal.value.field, refusal.value.reason) == ("backchannel_logout_uri", reason)
+    assert clients.find("unreachable") is None
+    clients.import_([portal("reachable", backchannel_logout_uri="https://portal.example/bye")], origin=BY)
+
+
+def test_a_loopback_origin_that_this_installation_calls_may_be_registered(database: Database, clock: FixedClock) -> None:
+    """Demo and test: the sample portals."""
+    clients = Clients(database, clock, Destinations.read(("http://localhost:8001",)))
+    clients.import_([portal("neighbour", backchannel_logout_uri="http://localhost:8001/bye")], origin=BY)
+    with pytest.raises(DeclarationRefused):
+        clients.import_([portal("other-neighbour", backchannel_logout_uri="http://localhost:8002/bye")], origin=BY)
 
 
 def test_everything_a_client_declared_is_parsed_once(clients: Clients) -> None:
