@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
+from idp.egress import Destinations, EgressRefused
 from idp.kernel.refusals import Refusal
 
 PREFIX: Final = "IDP_"
@@ -200,7 +201,9 @@ def _unsafe(s: Settings) -> list[tuple[bool, str]]:
         (production and s.key_encryption_keys is None, "set IDP_KEY_ENCRYPTION_KEYS: stored keys are wrapped with it"),
         (production and bool(s.egress_allow), "IDP_EGRESS_ALLOW is for demo and test only: remove it"),
         (production and s.egress_ca is not None, "IDP_EGRESS_CA is for demo and test only: remove it"),
+        (not _are_origins(s.egress_allow), "IDP_EGRESS_ALLOW has to hold origins on loopback such as http://localhost:8010, no slash behind"),
         (not test and s.clock_offset_file is not None, "IDP_CLOCK_OFFSET_FILE is for IDP_MODE=test only: remove it"),
+        (not _is_below(s.clock_offset_file, s.var), "IDP_CLOCK_OFFSET_FILE has to be a file below IDP_VAR: move it there"),
         (not production and not _is_loopback(urlsplit(s.issuer).hostname or ""), "IDP_ISSUER has to be on loopback in demo and test"),
         (not production and not _is_loopback(bind_host), "IDP_BIND has to be on loopback in demo and test"),
         (
@@ -280,6 +283,18 @@ def _are_networks(texts: tuple[str, ...]) -> bool:
 def network_of(text: str) -> IPv4Network | IPv6Network:
     """Return the network that `text` names; ValueError when it names none."""
     return IPv6Network(text) if ":" in text else IPv4Network(text)
+
+
+def _are_origins(texts: tuple[str, ...]) -> bool:
+    try:
+        Destinations.read(texts)
+    except EgressRefused:
+        return False
+    return True
+
+
+def _is_below(file: Path | None, folder: Path) -> bool:
+    return file is None or folder.resolve() in file.resolve().parents
 
 
 def _is_zone(name: str) -> bool:

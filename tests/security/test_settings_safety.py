@@ -31,7 +31,16 @@ TEST = {
 DEMO = {"IDP_MODE": "demo"}
 
 
-@pytest.mark.parametrize("safe", [PRODUCTION, TEST, DEMO, {**DEMO, "IDP_ISSUER": "http://a.localhost:9000", "IDP_BIND": "[::1]:9000"}])
+@pytest.mark.parametrize(
+    "safe",
+    [
+        PRODUCTION,
+        TEST,
+        DEMO,
+        {**DEMO, "IDP_ISSUER": "http://a.localhost:9000", "IDP_BIND": "[::1]:9000"},
+        {**TEST, "IDP_CLOCK_OFFSET_FILE": "var/run/../offset", "IDP_EGRESS_ALLOW": "http://localhost:8001,https://[::1]:8443"},
+    ],
+)
 def test_safe_settings_are_read(safe: dict[str, str]) -> None:
     """The control for every refusal below."""
     read_settings(safe)
@@ -53,6 +62,13 @@ UNSAFE: list[tuple[str, dict[str, str], dict[str, str | None], str]] = [
     ("production that calls loopback", PRODUCTION, {"IDP_EGRESS_ALLOW": "http://localhost:8001"}, "IDP_EGRESS_ALLOW"),
     ("production with a root of its own", PRODUCTION, {"IDP_EGRESS_CA": "/tmp/ca.pem"}, "IDP_EGRESS_CA"),  # noqa: S108
     ("production with a movable clock", PRODUCTION, {"IDP_CLOCK_OFFSET_FILE": "var/offset"}, "IDP_CLOCK_OFFSET_FILE"),
+    ("test with a clock moved from elsewhere", TEST, {"IDP_CLOCK_OFFSET_FILE": "/etc/offset"}, "IDP_CLOCK_OFFSET_FILE"),
+    ("test with a clock moved from above var", TEST, {"IDP_CLOCK_OFFSET_FILE": "var/../offset"}, "IDP_CLOCK_OFFSET_FILE"),
+    ("test with var itself as the clock", TEST, {"IDP_CLOCK_OFFSET_FILE": "var"}, "IDP_CLOCK_OFFSET_FILE"),
+    ("test that calls others", TEST, {"IDP_EGRESS_ALLOW": "http://localhost:8001 https://portal.example"}, "IDP_EGRESS_ALLOW"),
+    ("demo that calls a network", DEMO, {"IDP_EGRESS_ALLOW": "http://10.0.0.1:8001"}, "IDP_EGRESS_ALLOW"),
+    ("demo that calls more than an origin", DEMO, {"IDP_EGRESS_ALLOW": "http://localhost:8001/"}, "IDP_EGRESS_ALLOW"),
+    ("demo that calls what is no address", DEMO, {"IDP_EGRESS_ALLOW": "localhost"}, "IDP_EGRESS_ALLOW"),
     ("demo with a movable clock", DEMO, {"IDP_CLOCK_OFFSET_FILE": "var/offset"}, "IDP_CLOCK_OFFSET_FILE"),
     ("demo for others", DEMO, {"IDP_ISSUER": "http://id.example.vn"}, "IDP_ISSUER"),
     ("demo for others by address", DEMO, {"IDP_ISSUER": "http://192.0.2.1:8000"}, "IDP_ISSUER"),
