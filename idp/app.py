@@ -142,6 +142,7 @@ def create_door(settings: Settings, rooms: Rooms, draining: Draining | None = No
         pages,
         presenter,
         host=urlsplit(settings.issuer).netloc,
+        secure=settings.is_secure,
         trusted_proxies=tuple(network_of(text) for text in settings.trusted_proxies),
         on_error=desk.error,
         after=RequestLog(rooms.clock),

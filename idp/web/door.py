@@ -108,15 +108,17 @@ class Door:
         render: Callable[[PageAnswer, Request], Answer],
         *,
         host: str,
+        secure: bool,
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
         on_error: Callable[[Request, BaseException], Answer | PageAnswer],
         after: Callable[[Request, int], None],
     ) -> None:
-        """`routes` maps a path to its methods; `host` is the issuer's; `after` is told of every answer, for the log."""
+        """`routes` maps a path to its methods; `host` and `secure` (https) are the issuer's; `after` is told of every answer."""
         self._routes = routes
         self._pages = pages
         self._render = render
         self._host = host
+        self._always = (*_ALWAYS, _HSTS) if secure else _ALWAYS
         self._proxies = trusted_proxies
         self._on_error = on_error
         self._after = after
@@ -151,7 +153,7 @@ class Door:
 
     def _send(self, answer: Answer, request: Request, start_response: Callable[..., Any]) -> Iterable[bytes]:
         length = () if answer.status in _NO_CONTENT else (("Content-Length", str(len(answer.body))),)
-        headers = [*answer.headers, *length, *_ALWAYS]
+        headers = [*answer.headers, *length, *self._always]
         start_response(_STATUS.get(answer.status) or f"{answer.status} Status", headers)
         self._after(request, answer.status)
         return (answer.body if request.method != "HEAD" else b"",)
@@ -159,7 +161,7 @@ class Door:
     def _watched(self, start_response: Callable[..., Any], request: Request) -> Callable[..., Any]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             self._after(request, int(status[:3]))
-            return start_response(status, [*headers, *_ALWAYS], *rest)
+            return start_response(status, [*headers, *self._always], *rest)
 
         return start
 
@@ -320,7 +322,10 @@ def new_reference() -> str:
 _NO_CONTENT: Final = frozenset({204, 304})
 """Answers that have no length of their own (RFC 9110 §8.6)."""
 
-_ALWAYS: Final = (("X-Content-Type-Options", "nosniff"),)
+_ALWAYS: Final = (("X-Content-Type-Options", "nosniff"), ("Server", "motcua"))
+"""On every answer. The server below us would name itself where we did not."""
+
+_HSTS: Final = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 
 _STATUS: Final = {
     200: "200 OK",

@@ -101,7 +101,7 @@ def require_sound(answered: tuple[int, dict[str, str], bytes]) -> None:
     assert 200 <= status < 500, content[:300]
     assert b"Traceback" not in content
     assert headers["x-content-type-options"] == "nosniff"
-    assert "server" not in headers
+    assert headers["server"] == "motcua"
     assert not any("\r" in value or "\n" in value for value in headers.values())
     location = headers.get("location", "/")
     assert location.startswith(("/", "https://portal.example/cb?"))

@@ -82,7 +82,21 @@ def test_over_https_a_plain_name_is_nobody(over_https: Provider) -> None:
     assert "code" in browser.open(portal.ask(prompt="none")).parameters
     tossed = Browser(over_https, {"motcua-session": value, "motcua-browser": "x"})
     assert tossed.open(portal.ask(prompt="none")).parameters["error"] == "login_required"
-    assert over_https.call("GET", "/help").header("strict-transport-security") == "max-age=31536000; includeSubDomains"
+
+
+def test_over_https_every_answer_tells_browsers_to_come_by_https_alone(over_https: Provider, op: Provider) -> None:
+    """RFC 6797 §7.1; ASVS 3.4.1: pages, files and endpoints, good answers and refusals, each once; over http none (§7.2)."""
+    asked = [(method, path) for path, methods in over_https.door._routes.items() for method in (*methods, "HEAD")]
+    asked += [("GET", path) for path in ("/", "/help", "/logout", "/nowhere", "/static/nothing.css", "//", "/token?x=%", "/../x")]
+    asked += [("DELETE", "/"), ("POST", "/logout/confirm"), ("GET", "/i/nobody")]
+    for method, path in asked:
+        answered = over_https.call(method, path, {} if method == "POST" else None)
+        said = [value for name, value in answered.headers if name.lower() == "strict-transport-security"]
+        assert said == ["max-age=31536000; includeSubDomains"], (method, path, answered.status)
+        assert op.call(method, path, {} if method == "POST" else None).header("strict-transport-security") is None
+    elsewhere = over_https.call("GET", "/jwks", headers={"Host": "evil.example"})
+    assert elsewhere.status == 421
+    assert elsewhere.header("strict-transport-security") is not None
 
 
 @pytest.mark.parametrize(

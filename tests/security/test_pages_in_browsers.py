@@ -227,7 +227,7 @@ def require_guarded(page: Answered) -> None:
     assert page.header("cross-origin-opener-policy") == "same-origin"
     assert page.header("content-type") == "text/html; charset=utf-8"
     assert page.header("access-control-allow-origin") is None
-    assert page.header("server") is None
+    assert page.header("server") == "motcua"
     assert len({name.lower() for name, _ in page.headers if name != "Set-Cookie"}) == len([1 for name, _ in page.headers if name != "Set-Cookie"])
 
 

@@ -28,7 +28,6 @@ _HEADERS: Final = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 )
-_HSTS: Final = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 
 
 class Presenter:
@@ -50,8 +49,7 @@ class Presenter:
         targets = "".join(" " + origin for origin in dict.fromkeys(page.form_targets))
         policy = ("Content-Security-Policy", _POLICY.format(nonce=nonce, targets=targets))
         kept = (self._cookies.set_language(locale),) if chosen else ()
-        secure = (_HSTS,) if self._cookies.secure else ()
-        return Answer(page.status, (*_HEADERS, policy, ("Content-Language", locale), *secure, *kept, *page.headers), body)
+        return Answer(page.status, (*_HEADERS, policy, ("Content-Language", locale), *kept, *page.headers), body)
 
     def locale(self, request: Request, ui_locales: str | None) -> tuple[Locale, bool]:
         """Return the reader's language, and whether it was chosen by this very request."""
