@@ -8,14 +8,16 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-
-import pytest
+from typing import get_args
 
 import idp
+from idp.authenticators.model import PasswordRefused
 from idp.kernel.refusals import Refusal, Unavailable
-from idp.oidc.errors import ProtocolError
+from idp.oidc.errors import InvalidClient, ProtocolError
 from idp.web.door import Answer, PageAnswer, Request
 from idp.web.pages.desk import Desk
+from idp.web.pages.values import ErrorKind
+from idp.web.pages.views.activation import PASSWORD_WORDS
 from tests.support.provider import Provider
 
 ROOT = Path(__file__).parents[2]
@@ -61,47 +63,91 @@ def test_every_refusal_and_protocol_error_is_described() -> None:
         assert each.__doc__, each
 
 
-@pytest.fixture
-def request_of_a_person() -> Request:
-    return Request("GET", "/i/x/sign-in", (), (), {}, {}, "127.0.0.1", "REFERENCE1")
-
-
 def desk_of(op: Provider) -> Desk:
     desk = op.door._on_error.__self__
     assert isinstance(desk, Desk)
     return desk
 
 
-def test_every_refusal_and_protocol_error_has_an_answer_at_the_door(op: Provider, request_of_a_person: Request) -> None:
-    """Whatever reaches the last resort is a page with a status for people, and JSON for programs; it repeats no detail."""
-    desk, answered = desk_of(op), 0
+STATUSES: dict[int, set[str]] = {
+    400: {
+        "authenticators.too_many_totps", "enrolment.activation_code_refused", "interactions.gone", "sessions.no_such_session",
+        "NotRedirectable", "AnswerWithError", "Unreadable", "ClientGone",
+    },
+    401: {"InvalidClient"},
+    418: {"TokenError", "BearerError"},  # the one that they were raised with
+    429: {"throttle.authenticator_disabled", "throttle.too_many_guesses", "throttle.too_much_volume"},
+    503: {"authenticators.hash_slots_busy", "keys.not_active_yet", "storage.engine_away", "unavailable"},
+}  # fmt: skip
+"""What a person or a portal is answered, by the code of the refusal or the name of the protocol error."""
+
+FAULTS = {
+    # answered where they are met, in words of the page or of the protocol: beyond that place they are a fault of ours
+    "authenticators.password_of_context", "authenticators.password_refused", "authenticators.password_too_common",
+    "authenticators.password_too_long", "authenticators.password_too_short", "authenticators.password_unreadable",
+    "authenticators.totp_refused", "enrolment.second_factor_required", "grants.client_dead", "grants.no_such_consent",
+    "grants.not_redeemed", "grants.scope_exceeded", "jose.unacceptable", "jose.unfit_key", "kernel.does_not_open", "web.clock_off",
+    # of operators: no page or endpoint does what they refuse
+    "accounts.closed", "accounts.declaration_refused", "accounts.lock_refused", "accounts.no_such_account", "accounts.no_such_lock",
+    "accounts.number_refused", "accounts.number_taken", "assurance.already_struck", "assurance.checked_in_future",
+    "assurance.no_such_evidence", "assurance.no_such_person", "assurance.reason_missing", "assurance.unknown_evidence_kind",
+    "cli.nothing_runs", "cli.wrong", "clients.declaration_refused", "clients.secret_not_used", "clients.unknown", "clients.unsafe_uri",
+    "demo.address_refused", "demo.already_runs", "demo.child_failed", "demo.folder_in_use", "demo.no_checkout", "demo.no_such_account",
+    "demo.not_ready", "demo.port_taken", "egress.not_reachable", "egress.refused", "enrolment.not_activatable",
+    # of an installation that is not whole
+    "assurance.unusable_policy", "keys.do_not_open", "keys.no_such_key", "keys.not_migrated", "keys.registry_incomplete",
+    "keys.unsafe_key_encryption", "reference.unknown_country", "reference.unknown_province", "settings.unsafe",
+    "storage.roles_missing", "storage.wrong_database",
+}  # fmt: skip
+"""What nobody outside gives rise to: 500, logged, and not a word of it told."""
+
+
+def named(error: type[BaseException]) -> str:
+    return str(getattr(error, "code", error.__name__))
+
+
+def test_every_refusal_and_protocol_error_has_one_status() -> None:
+    """A new one is put into the table, with what it answers, or this fails."""
+    there = sorted(named(each) for each in (*of_ours(Refusal), *of_ours(ProtocolError)))
+    assert sorted([*FAULTS, *(name for names in STATUSES.values() for name in names)]) == there
+
+
+def test_every_refusal_and_protocol_error_is_answered_at_the_door_with_its_status(op: Provider) -> None:
+    """Whatever reaches the last resort is a page for people and JSON for programs; it repeats no detail."""
+    desk = desk_of(op)
+    statuses = {name: status for status, names in STATUSES.items() for name in names} | dict.fromkeys(FAULTS, 500)
     for each in (*of_ours(Refusal), *of_ours(ProtocolError)):
-        error = each.__new__(each)
-        Exception.__init__(error, "detail-with-079203001234")
-        for name, value in {
-            "detail": "detail-with-079203001234", "retry_after": timedelta(minutes=3), "error": "invalid_request",
-            "description": "It was refused.", "status": 400, "challenge": False,
-        }.items():  # fmt: skip
-            whole_seconds = isinstance(error, Unavailable) and name == "retry_after"
-            object.__setattr__(error, name, 5 if whole_seconds else value)
+        error = made(each)
         for path in ("/i/x/sign-in", "/token"):
             request = Request("POST", path, (), (), {}, {}, "127.0.0.1", "REFERENCE1")
             answer = desk.error(request, error)
             shown = op.door._render(answer, request) if isinstance(answer, PageAnswer) else answer
             assert isinstance(shown, Answer)
-            assert 400 <= shown.status <= 503, each
+            assert shown.status == statuses[named(each)], each
             assert b"079203001234" not in shown.body, each
             headers = dict(shown.headers)
             if shown.status in {429, 503}:
                 assert int(headers["Retry-After"]) >= 1, each
-            assert headers["Content-Type"].startswith("application/json" if path == "/token" and not is_page(each) else ("text/html", "application/json")), each
-            answered += 1
-    assert answered > 80
+            is_json = (path == "/token" and not is_page(each)) or (isinstance(error, ProtocolError) and not is_page(each))
+            assert headers["Content-Type"].partition(";")[0] == ("application/json" if is_json else "text/html"), each
+
+
+def made(refusal: type[BaseException]) -> BaseException:
+    """Return one as a rule would raise it, with a detail that nobody may read."""
+    error = refusal.__new__(refusal)
+    Exception.__init__(error, "detail-with-079203001234")
+    whole_seconds = isinstance(error, Unavailable)
+    for name, value in {
+        "detail": "detail-with-079203001234", "retry_after": 5 if whole_seconds else timedelta(minutes=3), "error": "invalid_request",
+        "description": "It was refused.", "status": 401 if refusal is InvalidClient else 418, "challenge": False,
+    }.items():  # fmt: skip
+        object.__setattr__(error, name, value)
+    return error
 
 
 def is_page(error: type[BaseException]) -> bool:
     """What is a page wherever it happens: it is about a browser's own journey."""
-    return error.__name__ in {"InteractionGone", "NoSuchSession", "ActivationCodeRefused", "NotRedirectable", "AnswerWithError", "ClientGone", "Unreadable"}
+    return named(error) in STATUSES[400]
 
 
 def test_what_nobody_expected_is_a_page_with_a_reference_and_no_word_of_it(op: Provider) -> None:
@@ -116,12 +162,15 @@ def test_what_nobody_expected_is_a_page_with_a_reference_and_no_word_of_it(op: P
         assert b"079203001234" not in shown.body
 
 
-def test_every_kind_of_error_that_the_code_names_has_its_words() -> None:
-    """An unknown kind is said as "unexpected": nothing of ours may be."""
-    words = set(re.findall(r'^  "([a-z_]+)": \(_\(', (ROOT / "idp/web/pages/templates/error.html").read_text(encoding="utf-8"), re.MULTILINE))
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "idp/web").rglob("*.py"))
-    named = set(re.findall(r'page_error\(\s*request, "([a-z_]+)"', sources)) | {
-        "sign_in_over", "no_cookie", "portal_unknown", "address_unknown", "request_unreadable", "too_large",
-    }  # fmt: skip
-    assert named <= words
-    assert words - named == {"portal_disabled", "account_locked"} - named
+def test_every_kind_of_error_that_the_code_names_has_its_words_and_no_other_has() -> None:
+    """An unknown kind is said as "unexpected": nothing of ours may be, and no words lie about that nobody says."""
+    words = re.findall(r'^  "([a-z_]+)": \(_\(', (ROOT / "idp/web/pages/templates/error.html").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(words) == sorted(get_args(ErrorKind))
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "idp/web").rglob("*.py") if path.name != "values.py")
+    assert [kind for kind in words if f'"{kind}"' not in sources] == []
+
+
+def test_every_reason_against_a_password_has_its_own_words() -> None:
+    """Whoever adds one says it: a page never gives a reason that is another's."""
+    assert set(PASSWORD_WORDS) == set(below(PasswordRefused))
+    assert len(set(PASSWORD_WORDS.values())) == len(PASSWORD_WORDS)

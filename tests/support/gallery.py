@@ -294,7 +294,6 @@ def _words() -> Iterable[Shot]:
         "sign_in_over",
         "forged",
         "no_cookie",
-        "account_locked",
         "code_over",
         "sign_out_unreadable",
         "not_allowed",

@@ -10,6 +10,7 @@ import structlog
 from werkzeug.datastructures import MultiDict
 
 from idp.audit.model import Origin
+from idp.authenticators.model import TooManyTotps
 from idp.enrolment.model import ActivationCodeRefused
 from idp.interactions.service import InteractionGone
 from idp.interactions.signing_in import Where
@@ -26,7 +27,7 @@ from idp.web.pages.values import TO_FIRST_PAGE, Asker, Link, ToldPortal
 from idp.web.protocol.answers import json_answer, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from idp.clients.model import Client
     from idp.interactions.service import Interaction
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from idp.web.flow import Flow
     from idp.web.pages.assets import Assets
     from idp.web.pages.rendering import Locale
+    from idp.web.pages.values import ErrorKind
 
 log = structlog.get_logger("idp.web")
 
@@ -46,7 +48,7 @@ _PROGRAMS: Final = frozenset(
 )
 """Paths that programs call: their errors are JSON, everybody else's are pages."""
 
-_KIND_OF_STATUS: Final = {403: "not_allowed", 404: "not_found", 413: "too_large", 414: "too_large", 431: "too_large"}
+_KIND_OF_STATUS: Final[Mapping[int, ErrorKind]] = {403: "not_allowed", 404: "not_found", 413: "too_large", 414: "too_large", 431: "too_large"}
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 
@@ -136,7 +138,7 @@ class Desk:
     # errors ------------------------------------------------------------------------------------------------------------------------------
 
     def page_error(
-        self, request: Request, kind: str, *, status: int = 400, technical: str | None = None, onward: Link | None = None
+        self, request: Request, kind: ErrorKind, *, status: int = 400, technical: str | None = None, onward: Link | None = None
     ) -> PageAnswer:
         """Return an error as a page: what happened, what to do, and the reference code."""
         values = {"kind": kind, "onward": onward, "reference": request.request_id, "technical": technical}
@@ -172,9 +174,9 @@ class Desk:
             case Unreadable():
                 return self.http_error(request, error.status)
             case InteractionGone():
-                kind = "sign_in_over" if self.cookies.find(request.cookies, self.cookies.browser) else "no_cookie"
+                kind: ErrorKind = "sign_in_over" if self.cookies.find(request.cookies, self.cookies.browser) else "no_cookie"
                 return self.page_error(request, kind)
-            case NoSuchSession():
+            case NoSuchSession() | TooManyTotps():  # ended, or set up, in another window meanwhile
                 return self.page_error(request, "sign_in_over")
             case ActivationCodeRefused():
                 return self.page_error(request, "code_over")
@@ -212,7 +214,7 @@ def origin_of_uri(uri: str) -> str:
     return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"
 
 
-def _kind_of(error: ProtocolError) -> str:
+def _kind_of(error: ProtocolError) -> ErrorKind:
     if error.error == "unauthorized_client":
         return "portal_disabled" if error.description == CLIENT_OVER else "portal_unknown"
     return "address_unknown" if "redirect_uri is not registered" in error.description else "request_unreadable"

@@ -44,7 +44,6 @@ WRONG_TOTP: Final = N_("This code is not right, or its time is over. Wait for th
 USED_TOTP: Final = N_("This code was used already. Wait for the next one and type that.")
 WRONG_RECOVERY_CODE: Final = N_("This code is not right, or was used already. Try another one.")
 WRONG_ACTIVATION: Final = N_("The number or the code is not right, or the code is over.")
-PASSWORD_KNOWN: Final = N_("This password is among those that are guessed first. Choose another one.")
 
 
 @dataclass(frozen=True, slots=True)

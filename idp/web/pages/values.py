@@ -22,6 +22,24 @@ def N_(message: str) -> str:  # noqa: N802 (the name that message extraction kno
     return message
 
 
+ErrorKind = Literal[
+    "portal_unknown",
+    "portal_disabled",
+    "address_unknown",
+    "request_unreadable",
+    "sign_in_over",
+    "forged",
+    "no_cookie",
+    "code_over",
+    "sign_out_unreadable",
+    "not_found",
+    "not_allowed",
+    "too_large",
+    "unexpected",
+]
+"""What went wrong, as `error.html` says it: it has words for each of these, and for nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A way onward: `text` is a message id, `href` a path of ours or a registered address of a portal."""

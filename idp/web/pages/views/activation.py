@@ -7,7 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from idp.authenticators.model import PasswordRefused, TotpRefused
+from idp.authenticators.model import (
+    PasswordOfContext,
+    PasswordRefused,
+    PasswordTooCommon,
+    PasswordTooLong,
+    PasswordTooShort,
+    PasswordUnreadable,
+    TotpRefused,
+)
 from idp.enrolment.model import Activated, ActivationCodeRefused, NewSecondFactor
 from idp.kernel.digests import base64url, digest, new_bearer
 from idp.kernel.sealing import DoesNotOpen
@@ -15,7 +23,6 @@ from idp.throttle.model import VolumeKind
 from idp.web.door import PageAnswer
 from idp.web.pages.application import read
 from idp.web.pages.forms import (
-    PASSWORD_KNOWN,
     WRONG_ACTIVATION,
     WRONG_TOTP,
     ActivationForm,
@@ -28,17 +35,22 @@ from idp.web.pages.values import N_, TO_FIRST_PAGE, Link
 from idp.web.protocol.answers import see_other
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from idp.enrolment.model import Activating
     from idp.web.door import Answer, Request
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
     from idp.web.pages.forms import Form
 
-_PASSWORD_WORDS: Final = {
-    "authenticators.password_too_short": N_("Use 10 characters or more."),
-    "authenticators.password_too_long": N_("This password is longer than we can take."),
-    "authenticators.password_of_context": N_("This password is made of your own number or name. Choose another one."),
+PASSWORD_WORDS: Final[Mapping[type[PasswordRefused], str]] = {
+    PasswordTooShort: N_("Use 10 characters or more."),
+    PasswordTooLong: N_("This password is longer than we can take."),
+    PasswordUnreadable: N_("This password holds a character that cannot be seen, such as a tab. Type it anew without."),
+    PasswordTooCommon: N_("This password is among those that are guessed first. Choose another one."),
+    PasswordOfContext: N_("This password is made of your own number or name. Choose another one."),
 }
+"""Why a password may not be set, in words for people: one sentence for each refusal there is."""
 _KEPT_FOR: Final = timedelta(minutes=30)
 _STEPS: Final = 3
 
@@ -91,7 +103,7 @@ class Activations:
             try:
                 self.desk.rooms.activation.require_good_password(activating, form.password.data or "")
             except PasswordRefused as refusal:
-                form.refuse("password", _PASSWORD_WORDS.get(refusal.code, PASSWORD_KNOWN))
+                form.refuse("password", PASSWORD_WORDS[type(refusal)])
             else:
                 secret = pending.secret or self.desk.rooms.totp.new_secret()
                 self._keep(name, self._browser(request), replace(pending, password=form.password.data or "", secret=secret))
@@ -112,6 +124,8 @@ class Activations:
                 activated = self.desk.rooms.activation.complete(pending.code, pending.password, factor, self.desk.origin(request))
             except TotpRefused:
                 form.refuse("code", WRONG_TOTP)
+            except PasswordRefused:  # what is known about the person changed meanwhile: the page of the password says why
+                return see_other(f"/activate/{name}/password")
             else:
                 self._forget(name)
                 return self._codes_page(request, activating, activated)
