@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def test_every_room_is_on_a_floor() -> None:
     rooms = {path.name for path in (ROOT / "idp").iterdir() if path.is_dir() and (path / "__init__.py").exists()}
     modules = {path.stem for path in (ROOT / "idp").glob("*.py")} - {"__init__", "__main__", "settings"}
     assert rooms | modules <= floors
+
+
+def test_every_room_below_the_pages_is_kept_from_flask() -> None:
+    """The contract lists rooms by name: a new one has to be put into it too."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    floors = next(each["layers"] for each in contracts if each["type"] == "layers")
+    below = {f"idp.{room}" for floor in floors[floors.index("web") + 1 :] for room in re.findall(r"[a-z]+", floor)}
+    without_flask = next(each for each in contracts if "flask" in each.get("forbidden_modules", ()))
+    there = {f"idp.{path.stem}" for path in (ROOT / "idp").iterdir()}
+    assert set(without_flask["source_modules"]) == below & there
+    assert {"flask", "werkzeug", "wtforms", "jinja2"} <= set(without_flask["forbidden_modules"])
 
 
 def test_files_in_a_room_import_only_lower_ones() -> None:

@@ -75,6 +75,7 @@ def test_without_the_database_it_serves_discovery_and_is_ready_when_the_database
     start(node)
     assert node.get("/.well-known/openid-configuration")[0] == 200
     status, headers, body = node.get("/jwks")
+    assert headers["server"] == "motcua"  # and not the name of the server below
     assert (status, json.loads(body)["error"]) == (503, "temporarily_unavailable")
     assert int(headers["retry-after"]) >= 1
     assert {"database", "keys"} <= set(missing(node))

@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Run every call in a thread of its own, all released by one barrier; return their results in order, or raise what one raised."""
+    """Run every call in a thread of its own, all released by one barrier; return their results in order, or raise what one raised.
+
+    Every call answers: one that gives None took no part in the race, and fails it.
+    """
     barrier = threading.Barrier(len(calls))
     results: list[T | None] = [None] * len(calls)
     failures: list[BaseException] = []
@@ -29,4 +32,7 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
         thread.join()
     if failures:
         raise failures[0]
-    return [result for result in results if result is not None]
+    answers = [result for result in results if result is not None]
+    silent = len(calls) - len(answers)
+    assert not silent, f"{silent} of {len(calls)} calls gave no answer"
+    return answers
