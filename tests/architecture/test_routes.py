@@ -19,6 +19,47 @@ PARTS = {"layout.html", "components.html", "mark.svg.html", "hero.svg.html"}
 """What pages are made of: extended, imported or included, never shown alone."""
 
 
+STRANGER: dict[str, tuple[int, int, int, int]] = {
+    # GET, HEAD, POST, OPTIONS: endpoints
+    "/.well-known/openid-configuration": (200, 200, 405, 204),
+    "/authorize": (400, 405, 400, 405),
+    "/health/live": (200, 405, 405, 405),
+    "/health/ready": (200, 405, 405, 405),
+    "/introspect": (405, 405, 401, 405),
+    "/jwks": (200, 200, 405, 204),
+    "/revoke": (405, 405, 401, 405),
+    "/token": (405, 405, 400, 204),
+    "/userinfo": (401, 405, 401, 204),
+    # pages
+    "/": (200, 200, 405, 200),
+    "/about": (200, 200, 405, 200),
+    "/activate": (200, 200, 403, 200),
+    "/activate/<name>/password": (400, 400, 400, 200),
+    "/activate/<name>/second-factor": (400, 400, 400, 200),
+    "/activated": (200, 200, 403, 200),
+    "/consents/withdraw": (405, 405, 403, 200),
+    "/help": (200, 200, 405, 200),
+    "/i/<interaction_id>": (400, 400, 405, 200),
+    "/i/<interaction_id>/account": (400, 400, 400, 200),
+    "/i/<interaction_id>/another": (400, 400, 405, 200),
+    "/i/<interaction_id>/consent": (400, 400, 400, 200),
+    "/i/<interaction_id>/enrol": (400, 400, 400, 200),
+    "/i/<interaction_id>/level": (400, 400, 400, 200),
+    "/i/<interaction_id>/recovery-code": (400, 400, 400, 200),
+    "/i/<interaction_id>/recovery-codes": (400, 400, 400, 200),
+    "/i/<interaction_id>/sign-in": (400, 400, 400, 200),
+    "/i/<interaction_id>/totp": (400, 400, 400, 200),
+    "/logout": (200, 200, 303, 200),
+    "/logout/confirm": (405, 405, 403, 200),
+    "/privacy": (200, 200, 405, 200),
+    "/sessions/end": (405, 405, 403, 200),
+    "/sign-in": (303, 303, 405, 200),
+    "/signed-out/<name>": (200, 200, 405, 200),
+    "/static/<file>": (404, 404, 405, 200),
+}
+"""What a stranger is answered who brings nothing: no cookie, no parameter, no proof, and `nothing` where an address has a name."""
+
+
 @pytest.fixture(scope="module")
 def journeys(op: Provider) -> Journeys:
     return Journeys(op)
@@ -31,6 +72,18 @@ def sources_of(folder: str) -> str:
 def test_the_two_tables_of_routes_share_no_address(op: Provider) -> None:
     """The door asks the first one first: an address in both would hide a page."""
     assert {str(rule) for rule in rules_of(op)} & set(op.door._routes) == set()
+
+
+def test_every_address_answers_a_stranger_with_its_status(op: Provider) -> None:
+    """The exact table: a new address is put into it with what it answers, and no method is open by accident."""
+    addresses = set(op.door._routes) | {str(rule) for rule in rules_of(op)}
+    answered = {}
+    for address in addresses:
+        path = re.sub(r"<[^>]+>", "nothing", address)
+        methods = ("GET", "HEAD", "POST", "OPTIONS")
+        answered[address] = tuple(op.call(method, path, {} if method == "POST" else None).status for method in methods)
+        assert {op.call(method, path).status for method in ("PUT", "PATCH", "DELETE", "TRACE", "CONNECT")} == {405}
+    assert answered == STRANGER
 
 
 def test_no_page_reads_more_of_an_address_than_names_of_ours(op: Provider) -> None:
