@@ -51,9 +51,6 @@ log = structlog.get_logger("idp")
 _LEAVE = signal.SIGUSR1
 """Tells a worker that it will be stopped: from then on it is not ready, and serves all the same."""
 
-COUNTRY = "VN"
-"""Whose reference data is loaded. Vietnam first; nothing but `reference` knows more."""
-
 _PREFLIGHT = (
     *ANY_ORIGIN,
     ("Access-Control-Allow-Methods", "GET, POST"),
@@ -92,7 +89,7 @@ def wanted_rooms(settings: Settings, database_url: str, *, name: str) -> Wanted:
     return Wanted(
         issuer=settings.issuer,
         zone=settings.zone,
-        country=COUNTRY,
+        country=settings.country,
         assurance_policy=settings.assurance_policy,
         database_url=database_url,
         redis_url=settings.redis_url.get_secret_value(),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from idp.kernel.clock import Clock
     from idp.keys.model import KeyEncryption
+    from idp.reference.model import Country
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class Rooms:
 
     issuer: str
     zone: str
+    country: Country
     clock: Clock
     database: Database
     ephemeral: Ephemeral
@@ -88,9 +90,10 @@ def build_rooms(wanted: Wanted, clock: Clock) -> Rooms:
     ephemeral = Ephemeral(wanted.redis_url)
     keys = KeyRing(database, wanted.key_encryption, clock)
     sealer = keys.sealer
-    accounts = Accounts(database, sealer, clock, get_country(wanted.country))
+    country = get_country(wanted.country)
+    accounts = Accounts(database, sealer, clock, country)
     authenticators = Authenticators(database)
-    passwords = Passwords(database, sealer, clock, HashSlots(wanted.hash_slots))
+    passwords = Passwords(database, sealer, clock, HashSlots(wanted.hash_slots), country)
     totp = Totp(database, sealer, clock)
     recovery_codes = RecoveryCodes(database, sealer, clock)
     devices = KnownDevices(database, clock)
@@ -105,6 +108,7 @@ def build_rooms(wanted: Wanted, clock: Clock) -> Rooms:
     return Rooms(
         issuer=wanted.issuer,
         zone=wanted.zone,
+        country=country,
         clock=clock,
         database=database,
         ephemeral=ephemeral,

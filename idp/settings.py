@@ -22,6 +22,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Sec
 
 from idp.egress import Destinations, EgressRefused
 from idp.kernel.refusals import Refusal
+from idp.reference.countries import get_country
+from idp.reference.model import UnknownCountry, is_digits
 
 PREFIX: Final = "IDP_"
 _ORIGIN: Final = re.compile(
@@ -52,7 +54,7 @@ def _words(value: Any) -> Any:
 
 
 def _seconds(value: Any) -> Any:
-    return timedelta(seconds=float(value)) if isinstance(value, str) and value.replace(".", "", 1).isdigit() else value
+    return timedelta(seconds=float(value)) if isinstance(value, str) and is_digits(value.replace(".", "", 1)) else value
 
 
 def _issuer(value: str) -> str:
@@ -97,6 +99,8 @@ class Settings(BaseModel):
     """Password hashes computed at once in each process: 19 MiB each. The rest wait briefly, then get 503."""
     trusted_proxies: Words = ()
     """Networks (CIDR) whose X-Forwarded-For is believed. None: the peer's address counts."""
+    country: str = "VN"
+    """Whose numbers, units and words apply (ISO 3166-1 alpha-2): reference data has to ship for it. It never changes on a database."""
     zone: str = "Asia/Ho_Chi_Minh"
     """Time zone in which instants are shown."""
     assurance_policy: str = "vn-2026-1"
@@ -201,7 +205,7 @@ def _unsafe(s: Settings) -> list[tuple[bool, str]]:
         (production and s.key_encryption_keys is None, "set IDP_KEY_ENCRYPTION_KEYS: stored keys are wrapped with it"),
         (production and bool(s.egress_allow), "IDP_EGRESS_ALLOW is for demo and test only: remove it"),
         (production and s.egress_ca is not None, "IDP_EGRESS_CA is for demo and test only: remove it"),
-        (not _are_origins(s.egress_allow), "IDP_EGRESS_ALLOW has to hold origins on loopback such as http://localhost:8010, no slash behind"),
+        (not _are_origins(s.egress_allow), "IDP_EGRESS_ALLOW has to hold loopback origins such as http://localhost:8010, no slash behind"),
         (not test and s.clock_offset_file is not None, "IDP_CLOCK_OFFSET_FILE is for IDP_MODE=test only: remove it"),
         (not _is_below(s.clock_offset_file, s.var), "IDP_CLOCK_OFFSET_FILE has to be a file below IDP_VAR: move it there"),
         (not production and not _is_loopback(urlsplit(s.issuer).hostname or ""), "IDP_ISSUER has to be on loopback in demo and test"),
@@ -216,6 +220,7 @@ def _unsafe(s: Settings) -> list[tuple[bool, str]]:
         (s.log_level not in _LOG_LEVELS, "IDP_LOG_LEVEL has to be DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         (s.workers < 1 or s.threads < 1 or s.hash_slots < 1, "IDP_WORKERS, IDP_THREADS and IDP_HASH_SLOTS are at least 1"),
         (not _are_networks(s.trusted_proxies), "IDP_TRUSTED_PROXIES has to hold networks such as 10.0.0.0/28, and not everybody"),
+        (not _is_country(s.country), "IDP_COUNTRY has to be a country whose reference data is shipped, such as VN"),
         (not _is_zone(s.zone), "IDP_ZONE has to be a time zone such as Asia/Ho_Chi_Minh"),
         *_unsafe_spans(s),
     ]
@@ -242,7 +247,7 @@ def _unsafe_spans(s: Settings) -> list[tuple[bool, str]]:
 
 
 def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= 65535  # noqa: PLR2004 - the largest there is
+    return is_digits(text) and 0 < int(text[:6]) <= 65535  # noqa: PLR2004 - the largest there is
 
 
 def _are_urls(s: Settings, schemes: set[str], engine: str) -> bool:
@@ -295,6 +300,14 @@ def _are_origins(texts: tuple[str, ...]) -> bool:
 
 def _is_below(file: Path | None, folder: Path) -> bool:
     return file is None or folder.resolve() in file.resolve().parents
+
+
+def _is_country(code: str) -> bool:
+    try:
+        get_country(code)
+    except UnknownCountry:
+        return False
+    return True
 
 
 def _is_zone(name: str) -> bool:

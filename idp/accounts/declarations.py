@@ -55,18 +55,22 @@ def check_declaration(declared: PersonDeclaration, country: Country, *, today: d
         raise DeclarationRefused("full_name", name.reason_code)
     if declared.birth_date > today:
         raise DeclarationRefused("birth_date", "in_future")
-    if not _NATIONALITY.fullmatch(declared.nationality):
+    nationality = declared.nationality or country.code
+    if not _NATIONALITY.fullmatch(nationality):
         raise DeclarationRefused("nationality", "not_alpha_2")
-    if not _LOCALE.fullmatch(declared.locale):
+    locale = declared.locale or country.locale
+    if not _LOCALE.fullmatch(locale):
         raise DeclarationRefused("locale", "not_two_letters")
     full_name = normalise_name(declared.full_name)
     canonical = replace(
         declared,
         personal_number=number,
         full_name=full_name,
+        nationality=nationality,
         phone=canonical_phone(declared.phone, country) if declared.phone else None,
         email=canonical_email(declared.email) if declared.email else None,
         address=_canonical_address(declared.address) if declared.address else None,
+        locale=locale,
     )
     return Declared(canonical, search_key(full_name))
 
@@ -84,6 +88,11 @@ def canonical_phone(text: str, country: Country) -> str:
     if not phonenumbers.is_possible_number(parsed):
         raise DeclarationRefused("phone", "impossible")
     return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def national_part(phone: str) -> str:
+    """Return what of an E.164 number is the same however people write it: with a country code or with a zero before it."""
+    return str(phonenumbers.national_significant_number(phonenumbers.parse(phone)))
 
 
 def canonical_email(text: str) -> str:

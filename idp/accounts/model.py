@@ -49,11 +49,13 @@ class PersonDeclaration:
     full_name: str
     birth_date: date
     sex: Sex
-    nationality: str
+    nationality: str | None = None
+    """ISO 3166-1 alpha-2; None: the country's own."""
     phone: str | None = None
     email: str | None = None
     address: str | None = None
-    locale: str = "vi"
+    locale: str | None = None
+    """The language they are spoken to in; None: the country's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class Accounts:
         )
         if numbered is None:
             raise NumberTaken
-        row = {"account_id": account_id, "holder_id": holder_id, "locale": declaration.locale, "now": now}
+        row = {"account_id": account_id, "holder_id": holder_id, "locale": declared.declaration.locale, "now": now}
         transaction.run(store.INSERT_ACCOUNT, row)
         event = AccountAdded(origin, person_type=declaration.person_type.value)
         audit.record(transaction, event, now, {"account_id": account_id, "object_id": holder_id})

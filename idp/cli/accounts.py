@@ -45,11 +45,11 @@ accounts.add_command(evidence)
 @click.option("--name", "full_name")
 @click.option("--born", "birth_date", metavar="YYYY-MM-DD")
 @click.option("--sex", type=click.Choice([each.value for each in Sex]))
-@click.option("--nationality", metavar="XX", help="ISO 3166-1 alpha-2 [VN].")
+@click.option("--nationality", metavar="XX", help="ISO 3166-1 alpha-2 [the country of this installation].")
 @click.option("--phone")
 @click.option("--email")
 @click.option("--address")
-@click.option("--locale", metavar="xx", help="Language the person is spoken to in [vi].")
+@click.option("--locale", metavar="xx", help="Language the person is spoken to in [that of the country].")
 @operated
 @answering
 def add(frame: Frame, origin: Origin, source: TextIO | None, **given: str | None) -> None:
@@ -87,9 +87,7 @@ def _declaration(given: dict[str, Any]) -> PersonDeclaration:
         sex = Sex(given.pop("sex"))
     except ValueError as error:
         raise DeclarationRefused("person_type or sex", "unknown word") from error
-    return PersonDeclaration(
-        person_type=person_type, sex=sex, birth_date=birth_date, nationality=given.pop("nationality", "VN"), **given
-    )
+    return PersonDeclaration(person_type=person_type, sex=sex, birth_date=birth_date, **given)
 
 
 @accounts.command("activate")

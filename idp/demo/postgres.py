@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from idp.demo.children import Account, ChildFailed, Tree, spawn, wait_until
+from idp.reference.model import is_digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,7 +154,7 @@ class Postgres:
             return
         pid = pid_file.read_text().split("\n", 1)[0].strip().lstrip("-")
         with contextlib.suppress(OSError):
-            if pid.isdigit() and Path(f"/proc/{pid}/cwd").readlink() == self._folder.resolve():
+            if is_digits(pid) and Path(f"/proc/{pid}/cwd").readlink() == self._folder.resolve():
                 raise ChildFailed(f"another PostgreSQL (process {pid}) uses {self._folder}: stop it, then start again")
         pid_file.unlink()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from idp.accounts.declarations import national_part
 from idp.accounts.model import AccountClosed, AccountShown, AccountState
 from idp.accounts.store import HOLD_ACCOUNT
 from idp.audit import store as audit
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from idp.throttle.service import Guesses
 
 _NO_CODE: Final = ""
-_NATIONAL_DIGITS: Final = 9
-"""Of a phone number: what is the same whether it is written with a country code or with a zero."""
 
 
 class Activation:
@@ -127,8 +126,8 @@ class Activation:
     def _words_of(self, activating: Activating) -> tuple[str, ...]:
         """Return what a password of this person may not consist of."""
         person = self._accounts.person(activating.holder_id)
-        phone, email = person.phone or "", person.email or ""
-        words = (person.personal_number, person.full_name, phone[-_NATIONAL_DIGITS:], email.partition("@")[0])
+        phone, email = national_part(person.phone) if person.phone else "", person.email or ""
+        words = (person.personal_number, person.full_name, phone, email.partition("@")[0])
         return tuple(word for word in words if word)
 
     def complete(

@@ -134,6 +134,10 @@ class PersonalNumberRule(Protocol):
         """Return `text` without the separators people write, ready for `check`; never an exception."""
         ...
 
+    def is_written(self, text: str) -> bool:
+        """Say whether `text` has the digits that such a number has, and nothing else; whose it could be is `check`'s question."""
+        ...
+
     def check(self, text: str, *, on: date, sex: Sex | None = None, birth_date: date | str | None = None) -> Verdict:
         """Return the verdict on `text` for the day `on`, against the declared facts that are given.
 
@@ -160,6 +164,21 @@ class Country(Protocol):
     @property
     def code(self) -> str:
         """ISO 3166-1 alpha-2, upper case."""
+        ...
+
+    @property
+    def locale(self) -> str:
+        """The language people are spoken to in who did not choose another: two letters of ISO 639-1."""
+        ...
+
+    @property
+    def common_passwords(self) -> frozenset[str]:
+        """What is guessed first in this country, in the form in which `authenticators` compares."""
+        ...
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """What people call the services they sign in to: words of no password."""
         ...
 
     @property

@@ -100,7 +100,7 @@ CREATE TABLE person (
     full_name       text NOT NULL,
     search_key      text NOT NULL,            -- accent-free upper case
     birth_date      date NOT NULL,
-    sex             text NOT NULL CHECK (sex IN ('male', 'female', 'other')),
+    sex             text NOT NULL CHECK (sex IN ('male', 'female')),
     nationality     text NOT NULL,            -- ISO 3166-1 alpha-2
     phone_sealed    bytea,
     phone_index     bytea,
@@ -128,7 +128,7 @@ CREATE TABLE account (
     id            uuid PRIMARY KEY,
     holder_id     uuid NOT NULL UNIQUE REFERENCES holder,
     state         text NOT NULL CHECK (state IN ('pending', 'active', 'closed')),
-    locale        text NOT NULL DEFAULT 'vi',
+    locale        text NOT NULL,              -- the language the person is spoken to in
     not_before    timestamptz NOT NULL DEFAULT '-infinity',   -- sessions and grants begun earlier are dead
     created_at    timestamptz NOT NULL,
     activated_at  timestamptz

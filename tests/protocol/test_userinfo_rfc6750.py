@@ -55,7 +55,7 @@ def test_claims_have_the_types_of_the_specification(portal: Portal, home: Browse
     assert told["phone_number_verified"] in {True, False}
     assert told["phone_number"].startswith("+84")
     assert isinstance(told["address"]["formatted"], str)
-    assert told["gender"] in {"male", "female", "other"}
+    assert told["gender"] in {"male", "female"}
     assert told["zoneinfo"] == "Asia/Ho_Chi_Minh"
     assert told["personal_number"] == citizen.username
 

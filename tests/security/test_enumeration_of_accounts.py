@@ -11,6 +11,7 @@ import pytest
 
 from idp.authenticators.hashing import HashParameters, HashSlots
 from idp.authenticators.service import Passwords
+from idp.reference.countries import get_country
 from tests.support.citizens import IN_A_BROWSER, Rooms, activate, add_citizen, make_rooms
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def test_a_wrong_password_takes_as_long_for_nobody_as_for_somebody(
     parameters = HashParameters(time_cost=1, memory_cost=4096, parallelism=1)
     rooms = make_rooms(database, sealer, clock)
     citizen = activate(rooms, add_citizen(rooms))
-    passwords = Passwords(database, sealer, clock, HashSlots(), parameters=parameters)
+    passwords = Passwords(database, sealer, clock, HashSlots(), get_country("VN"), parameters=parameters)
     with database.transaction() as transaction:
         passwords.set_password(transaction, citizen.account_id, "đàn cò trắng bay", origin=IN_A_BROWSER)
     without_password = add_citizen(rooms)

@@ -23,13 +23,15 @@ from idp.authenticators.model import (
 from idp.authenticators.service import Passwords
 from idp.authenticators.service.passwords import read_common_passwords
 from idp.kernel.sealing import DoesNotOpen, Sealer
+from idp.reference.countries import get_country
 from tests.support.citizens import CHEAP, GOOD_PASSWORD, IN_A_BROWSER, Citizen, Rooms, activate, add_citizen, make_rooms
 
 if TYPE_CHECKING:
     from idp.kernel.clock import FixedClock
     from idp.storage.postgres import Database
 
-COMMON = read_common_passwords()
+VIET_NAM = get_country("VN")
+COMMON = read_common_passwords() | VIET_NAM.common_passwords
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def test_a_hash_is_renewed_when_its_parameters_change(
     rooms: Rooms, citizen: Citizen, database: Database, sealer: Sealer, clock: FixedClock
 ) -> None:
     dearer = HashParameters(time_cost=2, memory_cost=16, parallelism=1)
-    later = Passwords(database, sealer, clock, HashSlots(), parameters=dearer)
+    later = Passwords(database, sealer, clock, HashSlots(), VIET_NAM, parameters=dearer)
 
     def stored() -> str:
         with database.transaction() as transaction:
@@ -247,7 +249,7 @@ def test_when_no_place_is_free_nothing_is_checked(
     rooms: Rooms, citizen: Citizen, database: Database, sealer: Sealer, clock: FixedClock
 ) -> None:
     slots = HashSlots()
-    passwords = Passwords(database, sealer, clock, slots, parameters=CHEAP)
+    passwords = Passwords(database, sealer, clock, slots, VIET_NAM, parameters=CHEAP)
     with slots.take(known_device=True), pytest.raises(HashSlotsBusy):
         passwords.check(citizen.account_id, GOOD_PASSWORD, origin=IN_A_BROWSER)
     assert passwords.check(citizen.account_id, GOOD_PASSWORD, origin=IN_A_BROWSER)

@@ -67,10 +67,11 @@ class Citizen:
 
 
 def make_rooms(database: Database, sealer: Sealer, clock: Clock) -> Rooms:
-    accounts = Accounts(database, sealer, clock, get_country("VN"))
+    country = get_country("VN")
+    accounts = Accounts(database, sealer, clock, country)
     guesses = Guesses(database, sealer, clock)
     authenticators = Authenticators(database)
-    passwords = Passwords(database, sealer, clock, HashSlots(places=50), parameters=CHEAP)
+    passwords = Passwords(database, sealer, clock, HashSlots(places=50), country, parameters=CHEAP)
     totp = Totp(database, sealer, clock)
     recovery_codes = RecoveryCodes(database, sealer, clock)
     devices = KnownDevices(database, clock)

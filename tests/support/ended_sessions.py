@@ -33,7 +33,7 @@ ENCRYPTION = {"first": bytes(range(32))}
 AUDIENCE = "{}.portal"
 
 _HOLDER = "INSERT INTO holder (id, kind, created_at) VALUES (%(id)s, 'person', %(now)s)"
-_ACCOUNT = "INSERT INTO account (id, holder_id, state, created_at) VALUES (%(id)s, %(holder_id)s, 'active', %(now)s)"
+_ACCOUNT = "INSERT INTO account (id, holder_id, state, locale, created_at) VALUES (%(id)s, %(holder_id)s, 'active', 'vi', %(now)s)"
 _REACHED = """
 INSERT INTO session_client (session_id, client_id, sid, sub, first_at)
 VALUES (%(session_id)s, %(client_id)s, %(sid)s, 'sub of ' || %(sid)s, %(now)s)

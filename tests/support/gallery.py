@@ -19,6 +19,7 @@ import segno
 from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
 
+from idp.reference.countries import get_country
 from idp.web.pages import forms
 from idp.web.pages.assets import CACHE_CONTROL, Assets
 from idp.web.pages.rendering import LOCALES, Renderer
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-CONTEXT: Final = {"csrf_context": forms.CsrfContext(b"k" * 32, "browser-of-the-gallery")}
+CONTEXT: Final = {"csrf_context": forms.CsrfContext(b"k" * 32, "browser-of-the-gallery"), "country": get_country("VN")}
 NAME: Final = "Nguyễn Thị Minh Khuê"
 LONG_NAME: Final = "Công Tằng Tôn Nữ Nguyễn Phúc Huyền Trân Thị Thương Hoài Niệm"
 SECRET: Final = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from idp.audit.model import Origin
     from idp.kernel.clock import Clock
     from idp.kernel.sealing import Sealer
+    from idp.reference.model import Country
     from idp.storage.postgres import Database, Transaction
 
 _NOBODY: Final = UUID(int=0)
-_ABOUT_US: Final = ("motcua", "mot cua", "dichvucong", "dich vu cong")
+_ABOUT_US: Final = ("motcua", "mot cua")
 
 
 def read_common_passwords() -> frozenset[str]:
-    """Return the list that ships with the room: passwords and words that are guessed first, in the form of `comparable`."""
+    """Return the list that ships with the room: passwords and words that are guessed first everywhere, in the form of `comparable`."""
     lines = (files("idp.authenticators") / "common_passwords.txt").read_text(encoding="utf-8").splitlines()
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
@@ -48,17 +49,18 @@ class Passwords:
         sealer: Sealer,
         clock: Clock,
         slots: HashSlots,
+        country: Country,
         *,
         parameters: HashParameters | None = None,
-        common: frozenset[str] | None = None,
     ) -> None:
-        """Hash within `slots` under `parameters`; `common` is what may not be set (None: the list that ships)."""
+        """Hash within `slots` under `parameters`; what is guessed first everywhere or in `country` may not be set."""
         self._database = database
         self._sealer = sealer
         self._clock = clock
         self._slots = slots
         self._hasher = Hasher(parameters or HashParameters())
-        self._common = read_common_passwords() if common is None else common
+        self._common = read_common_passwords() | country.common_passwords
+        self._about_us = (*_ABOUT_US, *country.service_names)
 
     @cached_property
     def _nobodys_sealed(self) -> bytes:
@@ -110,7 +112,7 @@ class Passwords:
         Raises:
             PasswordRefused: by a subclass that says why.
         """
-        check_password(password, common=self._common, context=(*context, *_ABOUT_US))
+        check_password(password, common=self._common, context=(*context, *self._about_us))
 
     def prepare(self, password: str, context: tuple[str, ...] = ()) -> PreparedPassword:
         """Return a new password checked against the rules and hashed. `context` are words of its person: number, name.

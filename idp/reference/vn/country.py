@@ -20,6 +20,8 @@ class VietNam:
     """Viet Nam's number rules and units."""
 
     code: Final = "VN"
+    locale: Final = "vi"
+    service_names: Final = ("dichvucong", "dich vu cong")
 
     def __init__(self) -> None:
         """Bring the rules together; the data files are read when first asked for."""
@@ -27,6 +29,11 @@ class VietNam:
         self.former_number = FormerNumber()
         self.tax_code = TaxCode(self.personal_number)
         self.agency_code = AgencyCode()
+
+    @property
+    def common_passwords(self) -> frozenset[str]:
+        """What people here choose first, without accents."""
+        return tables.common_passwords()
 
     @property
     def agencies(self) -> Mapping[str, Agency]:

@@ -35,6 +35,10 @@ class PersonalNumber:
         """Return `text` without spaces, dots and hyphens."""
         return text.translate(_SEPARATORS)
 
+    def is_written(self, text: str) -> bool:
+        """Say whether `text` is twelve digits."""
+        return is_digits(text) and len(text) == self.length
+
     def check(self, text: str, *, on: date, sex: Sex | None = None, birth_date: date | str | None = None) -> Verdict:
         """Return the verdict for the day `on`, against the declared facts that are given."""
         fault = self._fault(text)

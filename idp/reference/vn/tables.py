@@ -51,6 +51,13 @@ def _read(file: str, columns: tuple[str, ...]) -> Iterator[Row]:
         yield row
 
 
+@cache
+def common_passwords() -> frozenset[str]:
+    """Return what is guessed first here: whole passwords, and words that people put digits and signs around."""
+    lines = (files(__package__) / "data" / "common_passwords.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
 def _read_day(row: Row, column: str) -> date | None:
     text = row.cells[column]
     try:

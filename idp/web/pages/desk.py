@@ -48,7 +48,9 @@ _PROGRAMS: Final = frozenset(
 )
 """Paths that programs call: their errors are JSON, everybody else's are pages."""
 
-_KIND_OF_STATUS: Final[Mapping[int, ErrorKind]] = {403: "not_allowed", 404: "not_found", 413: "too_large", 414: "too_large", 431: "too_large"}
+_KIND_OF_STATUS: Final[Mapping[int, ErrorKind]] = {
+    403: "not_allowed", 404: "not_found", 413: "too_large", 414: "too_large", 431: "too_large",
+}  # fmt: skip
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 
@@ -72,14 +74,16 @@ class Desk:
     def form(self, form_class: type[F], request: Request, **given: Any) -> F:
         """Return a form bound to this browser: filled from a POST, empty otherwise."""
         browser = self.cookies.find(request.cookies, self.cookies.browser) or ""
-        key = self.rooms.keys.sealer.index("csrf", "forms")
         filled = MultiDict(request.form) if request.method == "POST" else None
-        return form_class(filled, meta={"csrf_context": CsrfContext(key, browser)}, **given)
+        return form_class(filled, meta=self._meta(browser), **given)
 
     def form_for(self, form_class: type[F], browser: str, **given: Any) -> F:
         """Return an empty form for a browser whose cookie this very answer sets."""
+        return form_class(None, meta=self._meta(browser), **given)
+
+    def _meta(self, browser: str) -> dict[str, Any]:
         key = self.rooms.keys.sealer.index("csrf", "forms")
-        return form_class(None, meta={"csrf_context": CsrfContext(key, browser)}, **given)
+        return {"csrf_context": CsrfContext(key, browser), "country": self.rooms.country}
 
     def interaction(self, request: Request, interaction_id: str) -> Interaction:
         """Return the interaction that a page belongs to.

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from wtforms import Field
     from wtforms.form import BaseForm
 
+    from idp.reference.model import Country
+
 MAX_PASSWORD_BYTES: Final = 1024
 MIN_PASSWORD_CHARACTERS: Final = 10
 _SPACES: Final = re.compile(r"[\s\u2011\u2013-]+")
-_PERSONAL_NUMBER: Final = re.compile(r"[0-9]{12}")
 _TOTP_CODE: Final = re.compile(r"[0-9]{6}")
 _LONG_CODE: Final = re.compile(r"[0-9A-Za-z]{24}")
 
@@ -87,7 +88,7 @@ class BrowserCsrf(CSRF):
 class Form(WtForm):
     """Every form of ours: bound to a browser and a purpose, each single field accepted once only.
 
-    `SignInForm(formdata, meta={"csrf_context": CsrfContext(key, browser)})`
+    `SignInForm(formdata, meta={"csrf_context": CsrfContext(key, browser), "country": country})`
     """
 
     class Meta:
@@ -97,6 +98,7 @@ class Form(WtForm):
         csrf_class = BrowserCsrf
         csrf_field_name = "csrf_token"
         csrf_context: CsrfContext | None = None
+        country: Country
         locales = ()
         cache_translations = False
 
@@ -149,6 +151,11 @@ def _matching(pattern: re.Pattern[str], message: str) -> Callable[[BaseForm, Fie
     return check
 
 
+def _personal_number(form: BaseForm, field: Field) -> None:
+    if not form.meta.country.personal_number.is_written(field.data):
+        raise StopValidation(N_("A personal number has 12 digits. Check what you typed."))
+
+
 def _within_bytes(form: BaseForm, field: Field) -> None:  # noqa: ARG001
     if len((field.data or "").encode("utf-8", "backslashreplace")) > MAX_PASSWORD_BYTES:
         raise StopValidation(N_("This password is longer than we can take."))
@@ -167,7 +174,7 @@ class SignInForm(Form):
         N_("Personal number"),
         [
             _filled(N_("Enter your personal number.")),
-            _matching(_PERSONAL_NUMBER, N_("A personal number has 12 digits. Check what you typed.")),
+            _personal_number,
         ],
         filters=[strip_spaces],
     )
@@ -273,7 +280,7 @@ class ActivationForm(Form):
         N_("Personal number"),
         [
             _filled(N_("Enter your personal number.")),
-            _matching(_PERSONAL_NUMBER, N_("A personal number has 12 digits. Check what you typed.")),
+            _personal_number,
         ],
         filters=[strip_spaces],
     )

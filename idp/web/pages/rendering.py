@@ -134,7 +134,7 @@ def format_day(day: dt.date, locale: Locale) -> str:
 
 
 def name_country(code: str, locale: Locale) -> str:
-    """Write the country of an ISO 3166-1 alpha-2 code: "Việt Nam", "Vietnam"; an unknown code as it is."""
+    """Write the country of an ISO 3166-1 alpha-2 code in words of `locale`; an unknown code as it is."""
     return str(BabelLocale.parse(locale).territories.get(code, code))
 
 

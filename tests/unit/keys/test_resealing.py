@@ -57,7 +57,7 @@ def add_people(database: Database, ring: KeyRing, clock: FixedClock, count: int)
                 },
             )
             transaction.run(
-                "INSERT INTO account (id, holder_id, state, created_at) VALUES (%(id)s, %(holder)s, 'active', %(now)s)",
+                "INSERT INTO account (id, holder_id, state, locale, created_at) VALUES (%(id)s, %(holder)s, 'active', 'vi', %(now)s)",
                 {"id": account, "holder": holder, "now": now},
             )
             transaction.run(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.datastructures import MultiDict
 
+from idp.reference.countries import get_country
 from idp.web.pages.forms import (
     FORGED,
     REPEATED,
@@ -25,7 +26,7 @@ KEY = b"a key of thirty-two bytes, or so"
 
 def sent(kind: type[Form], pairs: list[tuple[str, str]], browser: str = "browser-1", **options: Any) -> Form:
     """Return the form as that browser sends it, with the proof that its page held."""
-    meta = {"csrf_context": CsrfContext(KEY, browser)}
+    meta = {"csrf_context": CsrfContext(KEY, browser), "country": get_country("VN")}
     proof = kind(meta=meta, **options).proof
     return kind(MultiDict([*pairs, ("csrf_token", proof)]), meta=meta, **options)
 
@@ -106,7 +107,7 @@ def test_a_form_sent_with_another_browsers_proof_is_forged() -> None:
     """ASVS 5.0, 3.5.1: the proof is bound to the browser's own cookie."""
     pairs = [("username", "092188004471"), ("password", "x")]
     stolen = sent(SignInForm, pairs)["csrf_token"].data
-    form = SignInForm(MultiDict([*pairs, ("csrf_token", stolen)]), meta={"csrf_context": CsrfContext(KEY, "browser-2")})
+    form = SignInForm(MultiDict([*pairs, ("csrf_token", stolen)]), meta={"csrf_context": CsrfContext(KEY, "browser-2"), "country": get_country("VN")})
     assert not form.validate()
     assert form.is_forged
     assert form.errors == {"csrf_token": [FORGED]}
@@ -116,7 +117,7 @@ def test_a_proof_of_one_purpose_does_not_serve_another() -> None:
     proof = sent(TotpForm, [])["csrf_token"].data
     form = RecoveryCodeForm(
         MultiDict({"code": "fk6sy9541sj3eqhb6gd1ghca", "csrf_token": proof}),
-        meta={"csrf_context": CsrfContext(KEY, "browser-1")},
+        meta={"csrf_context": CsrfContext(KEY, "browser-1"), "country": get_country("VN")},
     )
     assert not form.validate()
     assert form.is_forged

@@ -112,7 +112,8 @@ class SigningIn:
 
     def _password_page(self, at: Here, form: SignInForm) -> PageAnswer:
         if at.request.method != "POST" and not form.username.data:
-            form.username.data = at.asked.login_hint if at.asked.login_hint.isdigit() else ""
+            hint = at.asked.login_hint
+            form.username.data = hint if self.desk.rooms.country.personal_number.is_written(hint) else ""
         return self._page("sign_in.html", at, form, "/sign-in", step=1, activate_url="/activate")
 
     # second factor ------------------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from idp.kernel.digests import base64url, digest, new_bearer
 from idp.kernel.refusals import Unavailable
+from idp.reference.model import is_digits
 from idp.sessions.model import NoSuchSession
 from idp.web.door import PageAnswer
 from idp.web.pages.application import read
@@ -115,7 +116,7 @@ class SigningOut:
         if stored is None:
             return self._signed_out_page(request, [], None, 0, SignOutRequest())
         kept = json.loads(stored)
-        looked = next((int(value) for key, value in request.query if key == "looked" and value.isdecimal() and len(value) < 3), 0)  # noqa: PLR2004
+        looked = next((int(value) for key, value in request.query if key == "looked" and is_digits(value) and len(value) < 3), 0)  # noqa: PLR2004
         client = self.desk.rooms.clients.find(kept["client"]) if kept["client"] else None
         if client is None or client.is_dead(self.desk.rooms.clock.now()):
             client, kept["back_to"] = None, None
