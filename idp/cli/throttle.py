@@ -1,4 +1,4 @@
-"""`idp throttle`: give back guesses that were used up."""
+"""`idp throttle`: give back guesses that were used up, and forget what addresses asked for."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from idp.audit.store import record
 from idp.cli.composition import opened_rooms
 from idp.cli.frame import Frame, answering, operated
 from idp.cli.subjects import account_id_of
-from idp.throttle.model import VolumesReset
 
 if TYPE_CHECKING:
     from idp.audit.model import Origin
@@ -23,12 +21,12 @@ def throttle() -> None:
 
 @throttle.command("reset")
 @click.argument("account", metavar="[ACCOUNT]", required=False)
-@click.option("--addresses", is_flag=True, help="Forget the counts by address instead, of everybody.")
+@click.option("--addresses", is_flag=True, help="Forget the counts by address instead, those of everybody.")
 @click.option("--reason", default="by operator", show_default=True, help="Why, for the record.")
 @operated
 @answering
 def reset(frame: Frame, origin: Origin, account: str | None, reason: str, *, addresses: bool) -> None:
-    """Give an account all its guesses again, of every kind and from every device."""
+    """Give an ACCOUNT all its guesses again, of every kind and from every device; or let every address begin anew."""
     if (account is None) != addresses:
         raise click.UsageError("name an ACCOUNT, or --addresses")
     with opened_rooms() as rooms:
@@ -36,8 +34,11 @@ def reset(frame: Frame, origin: Origin, account: str | None, reason: str, *, add
             account_id = account_id_of(rooms, account)
             rooms.accounts.show(account_id)
             counters = rooms.guesses.reset(account_id, reason=reason, origin=origin)
-        else:
-            counters = rooms.volumes.reset()
-            with rooms.database.transaction() as transaction:
-                record(transaction, VolumesReset(origin, counters=counters, reason=reason), rooms.clock.now())
-    frame.answer({"counters": counters}, f"{counters} counters forgotten.")
+            said = f"{counters} counters forgotten." if counters else "none had been counted."
+            frame.answer({"account_id": account_id, "counters": counters}, f"All guesses are there again; {said}")
+            return
+        with rooms.database.transaction() as transaction:
+            forgotten = rooms.volumes.reset_in(transaction, reason=reason, origin=origin)
+    kinds = {kind.value: count for kind, count in sorted(forgotten.items())}
+    what = ", ".join(f"{count} of {kind}" for kind, count in kinds.items())
+    frame.answer({"counters": kinds}, f"Counts by address forgotten, of everybody: {what}." if kinds else "No address had a count.")

@@ -191,9 +191,10 @@ class GuessesReset(Event):
 
 @dataclass(frozen=True, slots=True)
 class VolumesReset(Event):
-    """An operator had every count by address forgotten."""
+    """An operator had the counts of all addresses forgotten: of these kinds, so many counters."""
 
     kind: ClassVar[str] = "throttle.volumes_reset"
 
+    kinds: frozenset[str]
     counters: int
     reason: str

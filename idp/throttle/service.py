@@ -27,6 +27,7 @@ from idp.throttle.model import (
     TooMuchVolume,
     VolumeKind,
     VolumeLimit,
+    VolumesReset,
     limit_of,
     network_of,
 )
@@ -167,6 +168,7 @@ class Volumes:
         """Count in `ephemeral`; `factor` multiplies every limit (a thousand in demo and test mode, law 11)."""
         self._ephemeral = ephemeral
         self._factor = factor
+        self._clock = clock
         self._own = _OwnCounts(clock)
 
     def reserve(self, kind: VolumeKind, address: str, *more: str) -> None:
@@ -201,10 +203,19 @@ class Volumes:
             if count >= allowed:
                 raise TooMuchVolume(kind.value, retry_after=limit.window)
 
-    def reset(self) -> int:
-        """Forget every count by address; return how many there were."""
+    def reset(self) -> dict[VolumeKind, int]:
+        """Forget every count by address; return how many there were, by kind."""
         self._own.forget()
-        return self._ephemeral.forget_matching("volume:")
+        forgotten = {kind: self._ephemeral.forget_matching(f"volume:{kind.value}:") for kind in VolumeKind}
+        return {kind: count for kind, count in forgotten.items() if count}
+
+    def reset_in(self, transaction: Transaction, *, reason: str, origin: Origin) -> dict[VolumeKind, int]:
+        """Do what `reset` does and record it; the open transaction shows that the record can be written before anything is forgotten."""
+        forgotten = self.reset()
+        kinds = frozenset(kind.value for kind in forgotten)
+        event = VolumesReset(origin, kinds=kinds, counters=sum(forgotten.values()), reason=reason)
+        audit.record(transaction, event, self._clock.now())
+        return forgotten
 
     @staticmethod
     def _key(kind: VolumeKind, limit: VolumeLimit, address: str, more: Sequence[str]) -> str:

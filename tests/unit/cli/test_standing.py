@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from idp.kernel.clock import FixedClock
+from idp.storage.ephemeral import Ephemeral
+from idp.throttle.model import VolumeKind
+from idp.throttle.service import Volumes
 from tests.support.commands import Command, add
 
 NOBODYS = "01978f3a-0000-7000-8000-000000000001"
@@ -37,3 +41,22 @@ def test_giving_guesses_back_is_on_record_with_its_reason(command: Command) -> N
         ("throttle.guesses_reset", "desk.one", "called the office"),
         ("throttle.volumes_reset", "desk.one", "school visit"),
     ]
+
+
+def test_what_was_forgotten_of_addresses_is_said_and_on_record(command: Command, ephemeral: Ephemeral, clock: FixedClock) -> None:
+    """Who, why, and what: the kinds that were counted, and how many counts there were."""
+    volumes = Volumes(ephemeral, clock)
+    volumes.reset()
+    assert command("throttle", "reset", "--addresses").out == "No address had a count.\n"
+    volumes.reserve(VolumeKind.AUTHORIZE, "192.0.2.71")
+    volumes.reserve(VolumeKind.REQUEST, "192.0.2.71")
+    volumes.reserve(VolumeKind.REQUEST, "192.0.2.72")
+    ended = command("throttle", "reset", "--addresses", "--reason", "school visit", "--by", "desk.one")
+    assert ended.out == "Counts by address forgotten, of everybody: 1 of authorize, 2 of request.\n"
+    event = command("audit", "tail", "--json", "--kind", "throttle.volumes_reset", "-n", "1").document["events"][0]["body"]
+    assert (event["operator"], event["reason"], event["kinds"], event["counters"]) == ("desk.one", "school visit", ["authorize", "request"], 3)
+
+
+def test_an_account_that_guessed_nothing_has_nothing_to_forget(command: Command) -> None:
+    account_id = add(command, 303)["account_id"]
+    assert command("throttle", "reset", account_id).out == "All guesses are there again; none had been counted.\n"

@@ -82,8 +82,18 @@ def test_failures_are_counted_apart_from_the_question_whether_there_were_too_man
     volumes.require(VolumeKind.CLIENT_REFUSED, "192.0.2.41", "another portal")
 
 
+def test_what_was_forgotten_is_told_by_kind(ephemeral: Ephemeral, clock: FixedClock) -> None:
+    volumes = Volumes(ephemeral, clock)
+    volumes.reset()
+    for address in ("192.0.2.61", "192.0.2.62"):
+        volumes.reserve(VolumeKind.AUTHORIZE, address)
+    volumes.reserve(VolumeKind.REQUEST, "192.0.2.61")
+    assert volumes.reset() == {VolumeKind.AUTHORIZE: 2, VolumeKind.REQUEST: 1}
+    assert volumes.reset() == {}
+
+
 def test_an_operator_can_have_all_addresses_begin_anew(ephemeral: Ephemeral, clock: FixedClock) -> None:
     volumes = Volumes(ephemeral, clock)
     let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.51")
-    assert volumes.reset() >= 1
+    assert volumes.reset()[VolumeKind.SIGN_IN] >= 1
     assert let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.51") == 20
