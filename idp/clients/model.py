@@ -52,7 +52,7 @@ class DeclarationRefused(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A relying party, everything parsed once. Where something is issued, its life is joined in SQL too (law 8)."""
+    """A relying party, everything parsed once. Where something is issued, its life is joined in SQL too."""
 
     id: UUID
     client_id: str

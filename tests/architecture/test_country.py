@@ -1,4 +1,4 @@
-"""One country's knowledge lies in one place: its package of reference data, policy files and translations (design §1)."""
+"""One country's knowledge lies in one place: its package of reference data, policy files and translations."""
 
 from __future__ import annotations
 

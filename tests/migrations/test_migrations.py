@@ -229,7 +229,7 @@ def test_nothing_is_deleted_but_what_may_be_forgotten(migrated: DatabaseUrls) ->
 
 
 def test_who_does_jobs_reads_what_they_read_and_nothing_else(migrated: DatabaseUrls) -> None:
-    """Design §3: no password, no second factor, no person, no evidence, and nothing of the record."""
+    """No password, no second factor, no person, no evidence, and nothing of the record."""
     assert set(rows(migrated.owner, ALLOWED, ["idp_worker", "SELECT"])) == {
         "access_token", "account", "account_lock", "client", "client_assertion", "code", "configuration_stamp", "deployment", "family",
         "guess_allowance", "logout_notice", "periodic_work", "refresh_token", "sealing_key", "session", "session_client", "signing_key",

@@ -310,7 +310,7 @@ def test_a_hint_is_worth_a_client_id_and_must_not_contradict_one(journeys: Journ
 
 
 def test_a_dead_client_leads_nobody_back(journeys: Journeys, op: Provider) -> None:
-    """Law 8: disabled, or past the end of a legacy client, it is no address to go to, not even if it died while the page was read."""
+    """Disabled, or past the end of a legacy client, it is no address to go to, not even if it died while the page was read."""
     until = (op.clock.now() + timedelta(days=2)).date().isoformat()
     ending = op.client("ending", profile="legacy", legacy_until=until, token_endpoint_auth_method="client_secret_post")
     disabled = op.client("disabled")

@@ -203,7 +203,7 @@ def test_the_end_of_a_legacy_client_is_a_fact_that_liveness_joins(clients: Clien
     ],
 )
 def test_an_address_that_would_never_be_called_is_not_registered(clients: Clients, address: str, reason: str) -> None:
-    """Law 7: the portal team hears it at the import, not from a log a month later; nobody is looked up or called."""
+    """The portal team hears it at the import, not from a log a month later; nobody is looked up or called."""
     with pytest.raises(DeclarationRefused) as refusal:
         clients.import_([portal("unreachable", backchannel_logout_uri=address)], origin=BY)
     assert (refusal.value.field, refusal.value.reason) == ("backchannel_logout_uri", reason)
