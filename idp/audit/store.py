@@ -6,7 +6,7 @@ No position is given at insert: that would serialize everybody.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from idp.kernel.clock import microseconds
@@ -22,15 +22,24 @@ if TYPE_CHECKING:
 
 _SALT_BYTES = 16
 
+OUTCOME: Final = "\0"
+"""The `reason` of an event that has many: stands for the outcome that the statement comes to. No value that was sent can hold it."""
 
-def written_by(outcome: str, events: Mapping[str, type[Event]], **ids: str) -> str:
+_ENCODED_OUTCOME: Final = b"\\u0000"
+
+
+def written_by(outcome: str, events: Mapping[str, type[Event]], otherwise: type[Event] | None = None, **ids: str) -> str:
     """Return the INSERT that records what a hot statement decided: the body of a `WITH … AS (…)` member.
 
     `outcome` is the CTE with a text column `outcome`, one row at most; `events` says which event each of its possible values is,
-    and each of them has the parameter `body_<outcome>` (see `bodies`); `ids` maps related ids to SQL expressions over that CTE.
+    and each of them has the parameter `body_<outcome>` (see `bodies`). Every other value is the event `otherwise`, whose `reason`
+    is that value. `ids` maps related ids to SQL expressions over that CTE.
     """
     kinds = " ".join(f"WHEN '{name}' THEN '{event.kind}'" for name, event in events.items())
     texts = " ".join(f"WHEN '{name}' THEN %(body_{name})s::bytea" for name in events)
+    if otherwise is not None:
+        kinds += f" ELSE '{otherwise.kind}'"
+        texts += f" ELSE %(body_before)s::bytea || convert_to({outcome}.outcome, 'UTF8') || %(body_after)s::bytea"
     return _insert(f"CASE {outcome}.outcome {kinds} END", f"CASE {outcome}.outcome {texts} END", outcome, ids)
 
 
@@ -49,8 +58,11 @@ RELATED = ("account_id", "client_id", "session_id", "family_id", "object_id")
 """The related ids in the order in which the leaf hashes them."""
 
 
-def bodies(now: datetime, **events: Event) -> dict[str, object]:
-    """Return the parameters that `written_by` needs: the instant, an id, a salt, and a body for each outcome."""
+def bodies(now: datetime, otherwise: Event | None = None, **events: Event) -> dict[str, object]:
+    """Return the parameters that `written_by` needs: the instant, an id, a salt, and a body for each outcome.
+
+    `otherwise` has the `reason` `OUTCOME`: where it stands in the body, the statement puts the outcome.
+    """
     parameters: dict[str, object] = {
         "now": now,
         "now_microseconds": microseconds(now),
@@ -59,6 +71,8 @@ def bodies(now: datetime, **events: Event) -> dict[str, object]:
     }
     for outcome, event in events.items():
         parameters["body_" + outcome] = event.encode()
+    if otherwise is not None:
+        parameters["body_before"], _, parameters["body_after"] = otherwise.encode().partition(_ENCODED_OUTCOME)
     return parameters
 
 

@@ -12,6 +12,9 @@ from idp.kernel.refusals import Refusal
 
 OFFLINE = "offline_access"
 
+CODE, ACCESS, REFRESH = "moc_", "moa_", "mor_"
+"""How the bearer values of grants begin, so that a leaked one can be recognised, and a presented one be looked up where it lies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:

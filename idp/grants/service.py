@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from idp.audit.store import bodies, record
+from idp.audit.store import OUTCOME, bodies, record
 from idp.grants import store
 from idp.grants.model import (
+    ACCESS,
+    CODE,
+    REFRESH,
     AttributesDisclosed,
     Authorization,
     ClientDead,
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from idp.kernel.clock import Clock
     from idp.storage.postgres import Database, Row, Transaction
 
+
+_INTROSPECT: Final = {ACCESS: store.INTROSPECT_ACCESS, REFRESH: store.INTROSPECT_REFRESH}
 
 
 class Grants:
@@ -87,7 +92,7 @@ class Grants:
 
     def issue_code(self, authorization: Authorization, origin: Origin) -> str | None:
         """Issue a code and return it, or None when something it rests on changed since it was read: then ask anew."""
-        now, code = self._clock.now(), new_bearer("moc_")
+        now, code = self._clock.now(), new_bearer(CODE)
         lifetimes, standing = self.lifetimes, authorization.standing
         parameters = bodies(now, issued=CodeIssued(origin, scopes=authorization.scopes, acr=authorization.acr))
         parameters |= {
@@ -132,7 +137,7 @@ class Grants:
             now,
             redeemed=CodeRedeemed(origin),
             replayed=CodeReplayed(origin),
-            **{reason: CodeRefused(origin, reason=reason) for reason in store.CODE_REFUSALS},
+            otherwise=CodeRefused(origin, reason=OUTCOME),
         )
         parameters |= {"digest": digest(code), "client_id": client_id, "redirect_uri": redirect_uri, "challenge": challenge}
         row = self._database.step(store.REDEEM_CODE, parameters)
@@ -151,14 +156,14 @@ class Grants:
             now,
             refreshed=TokenRefreshed(origin),
             replayed=RefreshReplayed(origin),
-            **{reason: RefreshRefused(origin, reason=reason) for reason in store.REFRESH_REFUSALS},
+            otherwise=RefreshRefused(origin, reason=OUTCOME),
         )
         parameters |= {"digest": digest(token), "client_id": client_id, "scopes": list(scopes) if scopes is not None else None}
         row = self._database.step(store.REFRESH, parameters)
         return self._issued(row, "refreshed", access, refresh)
 
     def _fresh_tokens(self, now: datetime) -> tuple[dict[str, object], str, str]:
-        access, refresh = new_bearer("moa_"), new_bearer("mor_")
+        access, refresh = new_bearer(ACCESS), new_bearer(REFRESH)
         return (
             {
                 "access_digest": digest(access),
@@ -199,7 +204,7 @@ class Grants:
         Raises:
             ClientDead: it was disabled since it authenticated.
         """
-        now, access = self._clock.now(), new_bearer("moa_")
+        now, access = self._clock.now(), new_bearer(ACCESS)
         parameters = bodies(now, issued=ClientTokenIssued(origin, scopes=scopes))
         parameters |= {
             "access_digest": digest(access),
@@ -213,9 +218,11 @@ class Grants:
 
     def disclose(self, token: str, origin: Origin) -> Row | None:
         """Return the attributes behind an access token (sealed values as they lie), or None if it is not good any more."""
-        parameters = bodies(self._clock.now(), disclosed=AttributesDisclosed(origin))
-        parameters["digest"] = digest(token)
-        return self._database.step(store.DISCLOSE, parameters)
+        parameters: dict[str, object] = {"now": self._clock.now(), "digest": digest(token)}
+        again = self._database.step(store.READ_DISCLOSED, parameters)
+        if again is not None:
+            return again
+        return self._database.step(store.DISCLOSE, parameters | bodies(self._clock.now(), disclosed=AttributesDisclosed(origin)))
 
     def attributes(self, holder_id: UUID) -> Row | None:
         """Return a person's attributes (sealed values as they lie), for claims asked for in an ID token."""
@@ -223,10 +230,11 @@ class Grants:
 
     def introspect(self, token: str, caller_id: UUID, *, may_ask_all: bool) -> Row | None:
         """Return what a live token is good for, or None; a caller learns nothing of a token it may not ask about."""
-        return self._database.step(
-            store.INTROSPECT,
-            {"digest": digest(token), "caller_id": caller_id, "may_ask_all": may_ask_all, "now": self._clock.now()},
-        )
+        statement = _INTROSPECT.get(token[: len(ACCESS)])
+        if statement is None:
+            return None
+        asked = {"digest": digest(token), "caller_id": caller_id, "may_ask_all": may_ask_all, "now": self._clock.now()}
+        return self._database.step(statement, asked)
 
     def revoke(self, token: str, client_id: UUID, origin: Origin) -> None:
         """Kill the client's own token; an unknown or foreign one is left alone, and nobody learns which it was."""

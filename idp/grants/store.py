@@ -100,8 +100,6 @@ _GRANT_OF_TAKEN: Final = """
                a.ial, a.aal, a.amr, a.auth_time
         FROM grant_alive a WHERE a.id = taken.family_id AND a.until > %(now)s OFFSET 0"""
 
-CODE_REFUSALS: Final = ("unknown", "wrong_client", "expired", "wrong_redirect_uri", "wrong_verifier", "dead")
-
 REDEEM_CODE: Final = f"""
 WITH taken AS (
     UPDATE code SET used_at = %(now)s
@@ -138,7 +136,8 @@ WITH taken AS (
 ), audited AS ({
     written_by(
         "judged",
-        {"redeemed": CodeRedeemed, "replayed": CodeReplayed} | dict.fromkeys(CODE_REFUSALS, CodeRefused),
+        {"redeemed": CodeRedeemed, "replayed": CodeReplayed},
+        otherwise=CodeRefused,
         account_id=_whose("judged.actor_account_id", "judged.presented_family_id"),
         client_id="%(client_id)s",
         session_id=_whose("judged.session_id", "judged.presented_family_id"),
@@ -147,8 +146,6 @@ WITH taken AS (
 })
 SELECT {_ISSUED_COLUMNS} FROM judged
 """
-
-REFRESH_REFUSALS: Final = ("unknown", "wrong_client", "expired", "scope_exceeded", "dead")
 
 REFRESH: Final = f"""
 WITH taken AS (
@@ -185,7 +182,8 @@ WITH taken AS (
 ), audited AS ({
     written_by(
         "judged",
-        {"refreshed": TokenRefreshed, "replayed": RefreshReplayed} | dict.fromkeys(REFRESH_REFUSALS, RefreshRefused),
+        {"refreshed": TokenRefreshed, "replayed": RefreshReplayed},
+        otherwise=RefreshRefused,
         account_id=_whose("judged.actor_account_id", "judged.presented_family_id"),
         client_id="%(client_id)s",
         session_id=_whose("judged.session_id", "judged.presented_family_id"),
@@ -205,11 +203,23 @@ WITH happened AS (
 SELECT happened.id FROM happened
 """
 
-# The attributes behind an access token. The first fetch with a token is recorded as a disclosure; later ones write nothing.
+_DISCLOSED_COLUMNS: Final = """p.person_type, p.full_name, p.birth_date, p.sex, p.nationality, p.phone_sealed, p.phone_verified_at,
+       p.email_sealed, p.email_verified_at, p.address_sealed, p.updated_at, p.number_id, p.number_sealed, p.locale"""
+
+# The attributes behind an access token. The first fetch with a token is recorded as a disclosure, by the step that reads them;
+# later ones write nothing, and find what was recorded by this smaller statement. Both ask for the same token and the same life.
+READ_DISCLOSED: Final = f"""
+SELECT t.scopes, g.sub, g.claims, g.ial, g.principal_holder_id AS holder_id, {_DISCLOSED_COLUMNS}
+FROM access_token t
+JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
+JOIN person_known p ON p.holder_id = g.principal_holder_id
+WHERE t.digest = %(digest)s AND t.revoked_at IS NULL AND t.expires_at > %(now)s AND t.disclosed_at IS NOT NULL
+"""
+
 DISCLOSE: Final = f"""
 WITH found AS (
     SELECT t.digest, t.client_id, t.scopes, t.disclosed_at, g.id AS family_id, g.actor_account_id, g.principal_holder_id, g.session_id,
-           g.sub, g.claims, g.ial, g.aal, g.acr
+           g.sub, g.claims, g.ial
     FROM access_token t
     JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
     WHERE t.digest = %(digest)s AND t.revoked_at IS NULL AND t.expires_at > %(now)s
@@ -227,42 +237,42 @@ WITH found AS (
         family_id="first.family_id",
     )
 })
-SELECT found.client_id, found.scopes, found.sub, found.claims, found.ial, found.aal, found.acr, found.principal_holder_id AS holder_id,
-       p.person_type, p.full_name, p.birth_date, p.sex, p.nationality, p.phone_sealed, p.phone_verified_at, p.email_sealed,
-       p.email_verified_at, p.address_sealed, p.updated_at, p.number_id, p.number_sealed, p.locale
+SELECT found.scopes, found.sub, found.claims, found.ial, found.principal_holder_id AS holder_id, {_DISCLOSED_COLUMNS}
 FROM found
 JOIN person_known p ON p.holder_id = found.principal_holder_id
 """
 
-ATTRIBUTES: Final = """
-SELECT p.holder_id, p.person_type, p.full_name, p.birth_date, p.sex, p.nationality, p.phone_sealed, p.phone_verified_at, p.email_sealed,
-       p.email_verified_at, p.address_sealed, p.updated_at, p.number_id, p.number_sealed, p.locale
+ATTRIBUTES: Final = f"""
+SELECT p.holder_id, {_DISCLOSED_COLUMNS}
 FROM person_known p
 WHERE p.holder_id = %(holder_id)s
 """
 
-# `caller` is alive, and asks about its own token or may ask about everybody's.
-INTROSPECT: Final = """
-SELECT 'access_token' AS kind, t.scopes, t.issued_at, t.expires_at, c.client_id, g.sub, g.acr, g.ial, g.aal, g.amr, g.auth_time
-FROM access_token t
-JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
-JOIN client_alive c ON c.id = t.client_id
-JOIN client_alive caller ON caller.id = %(caller_id)s AND caller.until > %(now)s AND (%(may_ask_all)s OR caller.id = t.client_id)
+# `caller` is alive, and asks about its own token or may ask about everybody's. A grant that lives has a client that does.
+_CALLER: Final = """
+JOIN client_alive caller ON caller.id = %(caller_id)s AND caller.until > %(now)s AND (%(may_ask_all)s OR caller.id = t.client_id)"""
+
+_INTROSPECTED: Final = """t.scopes, t.issued_at, t.expires_at, g.sub, g.acr, g.ial, g.aal, g.amr, g.auth_time,
+       CASE WHEN caller.id = t.client_id THEN caller.client_id
+            ELSE (SELECT c.client_id FROM client_alive c WHERE c.id = t.client_id) END AS client_id"""
+
+INTROSPECT_ACCESS: Final = f"""
+SELECT 'Bearer' AS token_type, {_INTROSPECTED}
+FROM access_token t{_CALLER}
+LEFT JOIN LATERAL (
+    SELECT a.id, a.sub, a.acr, a.ial, a.aal, a.amr, a.auth_time FROM grant_alive a WHERE a.id = t.family_id AND a.until > %(now)s OFFSET 0
+) g ON true
 WHERE t.digest = %(digest)s AND t.revoked_at IS NULL AND t.expires_at > %(now)s
-UNION ALL
-SELECT 'access_token' AS kind, t.scopes, t.issued_at, t.expires_at, c.client_id, NULL, NULL, NULL, NULL, NULL, NULL
-FROM access_token t
-JOIN client_alive c ON c.id = t.client_id AND c.until > %(now)s AND t.issued_at >= c.not_before
-JOIN client_alive caller ON caller.id = %(caller_id)s AND caller.until > %(now)s AND (%(may_ask_all)s OR caller.id = t.client_id)
-WHERE t.digest = %(digest)s AND t.family_id IS NULL AND t.revoked_at IS NULL AND t.expires_at > %(now)s
-  AND t.issued_at >= (SELECT d.not_before FROM deployment d)
-UNION ALL
-SELECT 'refresh_token' AS kind, r.scopes, r.issued_at, r.expires_at, c.client_id, g.sub, g.acr, g.ial, g.aal, g.amr, g.auth_time
-FROM refresh_token r
-JOIN grant_alive g ON g.id = r.family_id AND g.until > %(now)s
-JOIN client_alive c ON c.id = r.client_id
-JOIN client_alive caller ON caller.id = %(caller_id)s AND caller.until > %(now)s AND (%(may_ask_all)s OR caller.id = r.client_id)
-WHERE r.digest = %(digest)s AND r.used_at IS NULL AND r.expires_at > %(now)s
+  AND (g.id IS NOT NULL
+       OR t.family_id IS NULL AND t.issued_at >= (SELECT d.not_before FROM deployment d)
+          AND EXISTS (SELECT 1 FROM client_alive c WHERE c.id = t.client_id AND c.until > %(now)s AND t.issued_at >= c.not_before))
+"""
+
+INTROSPECT_REFRESH: Final = f"""
+SELECT 'refresh_token' AS token_type, {_INTROSPECTED}
+FROM refresh_token t{_CALLER}
+JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
+WHERE t.digest = %(digest)s AND t.used_at IS NULL AND t.expires_at > %(now)s
 """
 
 # An access token dies alone; a refresh token takes its family with it (RFC 7009 §2.1). Another client's token is left alone.

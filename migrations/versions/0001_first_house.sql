@@ -305,6 +305,12 @@ FROM session s
 JOIN account_alive a ON a.id = s.account_id
 WHERE s.ended_at IS NULL AND s.started_at >= a.not_before AND s.started_at >= (SELECT d.not_before FROM deployment d);
 
+-- A session that has not ended, for who joins the account already and looks at `started_at` through something that came later.
+CREATE VIEW session_open WITH (security_invoker = true) AS
+SELECT s.id, least(s.idle_until, s.expires_at) AS until
+FROM session s
+WHERE s.ended_at IS NULL;
+
 CREATE TABLE login_event (                    -- each proof, when and how
     id            uuid NOT NULL,
     at            timestamptz NOT NULL,
@@ -434,11 +440,12 @@ WHERE c.withdrawn_at IS NULL;
 
 -- A grant lives while its family is not killed and everything it came from lives: account, client, consent, and for an online one
 -- the session; while nothing of them was told to forget what came before; and while the evidence still carries the level it states.
+-- A family is younger than its session and has its account: who forgets the session's beginning forgets the family with it.
 CREATE VIEW grant_alive WITH (security_invoker = true) AS
 SELECT f.id, f.kind, f.client_id, f.actor_account_id, f.principal_holder_id, f.mandate_id, f.consent_id, f.session_id, f.sid, f.sub,
        f.scopes, f.claims, f.nonce, f.acr, f.ial, f.aal, f.amr, f.auth_time, f.issued_at,
        least(f.expires_at, cl.until, v.until, CASE f.kind WHEN 'offline' THEN 'infinity'
-           ELSE coalesce((SELECT s.until FROM session_alive s WHERE s.id = f.session_id), '-infinity') END) AS until
+           ELSE coalesce((SELECT s.until FROM session_open s WHERE s.id = f.session_id), '-infinity') END) AS until
 FROM family f
 JOIN account_alive a ON a.id = f.actor_account_id AND f.issued_at >= a.not_before
 JOIN client_alive cl ON cl.id = f.client_id AND f.issued_at >= cl.not_before

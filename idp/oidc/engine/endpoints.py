@@ -39,7 +39,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # the library
             "active": True,
             "iss": self.server.issuer,
             "client_id": token.client_id,
-            "token_type": "Bearer" if token.kind == "access_token" else "refresh_token",
+            "token_type": token.token_type,
             "scope": " ".join(token.scopes),
             "iat": int(token.issued_at.timestamp()),
             "exp": int(token.expires_at.timestamp()),
