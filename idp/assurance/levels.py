@@ -13,7 +13,7 @@ from typing import Final
 _CLASS: Final = re.compile(r"urn:motcua:acr:ial([0-2])\.aal([1-4])")
 
 _ALIASES: Final = {"LoA1": (0, 1), "LoA2": (1, 2), "LoA3": (2, 2)}
-"""What portals of before 2025 ask for (domain.md §3.2); answered in their own word when it is met."""
+"""What portals of before 2025 ask for; answered in their own word when it is met."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,4 +1,4 @@
-"""Password hashes: argon2id behind a door that lets few in (security.md 4.4; speed.md 5).
+"""Password hashes: argon2id behind a door that lets few in.
 
 Owns parameters, places at the hash, and the hash of nobody's password. Must not know accounts or where hashes are stored.
 """

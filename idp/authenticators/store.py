@@ -27,7 +27,7 @@ RECORD_REFUSAL = (
     + written_by("happened", {"refused": ProofRefused}, account_id="%(account_id)s", client_id="%(client_id)s")
     + " RETURNING id"
 )
-"""One statement whether the identifier named somebody or not, so that both take the same time (security.md E01)."""
+"""One statement whether the identifier named somebody or not, so that both take the same time."""
 
 FIND_TOTPS = """
 SELECT id, secret_sealed, last_step FROM totp
@@ -49,7 +49,7 @@ WHERE id = %(totp_id)s AND account_id = %(account_id)s AND last_step < %(step)s
   AND confirmed_at IS NOT NULL AND removed_at IS NULL
 RETURNING id
 """
-"""A time step is accepted once, and never an earlier one after it (NIST SP 800-63B-4 §3.1.4; security.md O01)."""
+"""A time step is accepted once, and never an earlier one after it (NIST SP 800-63B-4 §3.1.4)."""
 
 DROP_PENDING_TOTPS = """
 UPDATE totp SET removed_at = %(now)s WHERE account_id = %(account_id)s AND confirmed_at IS NULL AND removed_at IS NULL

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 BARE_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-"""What an engine is given of the launcher's environment: nothing, since that may hold secrets (design law 11)."""
+"""What an engine is given of the launcher's environment: nothing, since that may hold secrets (law 11)."""
 
 POLL_FOR = 0.01
 """Seconds between two looks at a condition that has no event of its own."""

@@ -1,8 +1,8 @@
 """The embedded engines: PostgreSQL and Valkey under one folder, started by us, durable between runs.
 
 Owns their life as a pair: one launcher for each folder, sockets on short paths, roles and database, a clean end, and
-the faults that tests inflict. For first runs, development and tests; production brings its own engines (design,
-Engines). It must not know what is stored in them.
+the faults that tests inflict. For first runs, development and tests; production brings its own engines (design §3). It
+must not know what is stored in them.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ ROLE_SETTINGS: dict[str, dict[str, str]] = {
     },
     WORKER: {"statement_timeout": "30s", "lock_timeout": "1s", "idle_in_transaction_session_timeout": "30s"},
 }
-"""Time-outs stand on the roles, since PgBouncer refuses start-up options (design, Connections).
+"""Time-outs stand on the roles, since PgBouncer refuses start-up options (design §3).
 
 Every statement of the application looks rows up by keys, so one generic plan of index look-ups serves every value. Planning anew, or
 compiling, would cost more than the step itself; and a plan made while a table was still empty would scan it for as long as the

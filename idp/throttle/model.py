@@ -1,4 +1,4 @@
-"""How often a thing may be guessed or asked for (security.md 4.2), as pure values.
+"""How often a thing may be guessed or asked for, as pure values.
 
 Owns the kinds of guesses and of volumes, their limits and the refusals. Must not know what a guess is checked against.
 Account limits are the same in every mode; only limits by address are raised in demo and test mode (law 11).

@@ -1,7 +1,7 @@
 """Table `guess_allowance`: one row for each subject whose secret was ever guessed.
 
 Knows nothing of what is guessed. Every statement decides and counts at once, on the newest version of the row, so that
-parallel guesses never get more than the limit (law 1; security.md O05).
+Parallel guesses never get more than the limit (law 1).
 """
 
 from __future__ import annotations

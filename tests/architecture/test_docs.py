@@ -104,3 +104,49 @@ def test_the_page_for_portals_lists_every_scope_with_its_claims() -> None:
 def test_no_page_names_a_place_of_one_machine() -> None:
     for page in WRITTEN:
         assert re.search(r"/root/|/home/\w|/tmp/\w|/work/", page.read_text(encoding="utf-8")) is None, page
+
+
+def _sources() -> list[Path]:
+    """Return every file whose words may cite something; not this one, whose examples are wrong on purpose."""
+    folders = [ROOT / name for name in ("clients", "docs", "idp", "migrations", "tests")]
+    found = [path for folder in folders for ending in ("py", "sql", "mjs") for path in folder.rglob(f"*.{ending}")]
+    return sorted(path for path in found if "node_modules" not in path.parts and path != Path(__file__))
+
+
+def _cited_in_vain(words: str, path: Path) -> list[str]:
+    """Return what `words`, which stand in the file `path`, cite and nobody can read here."""
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    laws = set(re.findall(r"^\*\*Law (\d+)\.", design, re.MULTILINE))
+    sections = set(re.findall(r"^## (\d+)\.", design, re.MULTILINE))
+    rules = set(re.findall(r"^\*\*([A-Z]\d+)\.", (ROOT / "docs" / "assurance.md").read_text(encoding="utf-8"), re.MULTILINE))
+    names = {page.name for page in WRITTEN}
+    documents = re.findall(r"(?<![\w/.*-])[\w./-]*\w\.md\b", words)
+    numbers = [number for some in re.findall(r"(?i)\blaws? (\d+(?:(?:,| and|, and) \d+)*)(?![\d/])", words) for number in re.findall(r"\d+", some)]
+    parts = [number for some in re.findall(r"(?i)\bdesign,? (?:§|sections? )(\d+(?:, §\d+)*)", words) for number in re.findall(r"\d+", some)]
+    return [
+        *[name for name in documents if name not in names and not (ROOT / name).exists() and not (path.parent / name).exists()],
+        *[f"law {number}" for number in numbers if number not in laws],
+        *[f"design §{number}" for number in parts if number not in sections],
+        *[code for code in re.findall(r'"""([A-Z]\d{1,2})[,:;.]', words) if code not in rules],
+    ]
+
+
+@pytest.mark.parametrize("path", [*WRITTEN, *_sources()], ids=lambda path: str(path.relative_to(ROOT)))
+def test_whatever_is_cited_can_be_read_here(path: Path) -> None:
+    """Documents, laws, sections of the design; and rules with a letter and a number, which are those of `docs/assurance.md`."""
+    assert _cited_in_vain(path.read_text(encoding="utf-8"), path) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["see notes.md", "as docs/plan.md says", "law 99", "laws 1 and 99", "laws 3, 99 and 4", "Design §99", "design, section 99", '"""Z01: so."""'],
+)
+def test_a_citation_of_what_is_not_here_is_found(words: str) -> None:
+    assert len(_cited_in_vain(words, ROOT / "idp" / "somewhere.py")) == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["law 1", "Laws 2 and 11", "Law 91/2025", "design §1, §5", "RFC 9700 §99", "docs/assurance.md A10", '"""A1: so."""']
+)
+def test_a_citation_of_what_is_here_is_none(words: str) -> None:
+    assert _cited_in_vain(words, ROOT / "idp" / "somewhere.py") == []

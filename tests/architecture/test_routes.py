@@ -87,12 +87,12 @@ def test_every_address_answers_a_stranger_with_its_status(op: Provider) -> None:
 
 
 def test_no_page_reads_more_of_an_address_than_names_of_ours(op: Provider) -> None:
-    """H15: a part of a path is one name, never a path again."""
+    """A part of a path is one name, never a path again."""
     assert [rule for rule in rules_of(op) if "path:" in str(rule) or str(rule).endswith("/") != (str(rule) == "/")] == []
 
 
 def test_no_page_is_reached_by_another_method_than_its_own(op: Provider) -> None:
-    """X05: what changes something takes POST alone, or shows its form by GET and changes by POST."""
+    """What changes something takes POST alone, or shows its form by GET and changes by POST."""
     assert {frozenset(rule.methods or ()) for rule in rules_of(op)} <= {
         frozenset({"GET", "HEAD", "OPTIONS"}),
         frozenset({"POST", "OPTIONS"}),
@@ -135,7 +135,7 @@ def test_every_template_is_shown_by_a_view_or_is_a_part_of_one() -> None:
 
 
 def test_no_template_marks_a_text_as_safe_or_runs_a_script_of_its_own() -> None:
-    """X01: escaping is never switched off; the one inline script is that of the form that posts itself, under the nonce."""
+    """Escaping is never switched off; the one inline script is that of the form that posts itself, under the nonce."""
     for path in TEMPLATES.iterdir():
         text = re.sub(r"\{#.*?#\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         assert not re.search(r"\|\s*safe\b|autoescape|\bMarkup\b", text), path.name

@@ -80,7 +80,7 @@ def _violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_page_has_no_violation_of_wcag_and_does_not_scroll_sideways(gallery: Gallery, looking: Page, name: str, locale: str) -> None:
-    """WCAG 2.2 AA, 1.4.10 reflow; the strict policy reports nothing (design, section 6)."""
+    """WCAG 2.2 AA, 1.4.10 reflow; the strict policy reports nothing (design §6)."""
     _open(looking, f"{gallery.origin}/{locale}/{name}")
     assert _violations(looking) == []
     width = looking.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
@@ -96,7 +96,7 @@ def test_a_page_in_the_dark_keeps_its_contrasts(gallery: Gallery, in_the_dark: P
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_without_javascript_shows_all_it_needs(gallery: Gallery, without_script: Page, name: str) -> None:
-    """Design, section 6: every form can be sent, no button that needs a script is shown."""
+    """Design §6: every form can be sent, no button that needs a script is shown."""
     _open(without_script, f"{gallery.origin}/vi/{name}")
     assert without_script.locator("h1").count() == 1
     assert without_script.locator("button[type=button]:visible").count() == 0
@@ -140,7 +140,7 @@ def test_a_form_post_answer_sends_itself_with_its_values_as_they_were(gallery: G
 
 
 def test_the_first_page_weighs_less_than_120_kb_and_the_next_less_than_10(gallery: Gallery, browser: Browser) -> None:
-    """Design, section 6: sizes of bodies as they travel."""
+    """Design §6: sizes of bodies as they travel."""
     context = browser.new_context(viewport={"width": 320, "height": 800})
     page = context.new_page()
     sizes: list[int] = []

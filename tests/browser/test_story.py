@@ -63,7 +63,7 @@ def asked_by(visitor: Visitor) -> str:
 def test_one_sign_in_opens_two_portals_on_two_sites_and_one_sign_out_closes_both(
     demo: RunningDemo, visit: Visit, language: str
 ) -> None:
-    """The second thing that a newcomer does, step by step (design, sections 1 and 5)."""
+    """The second thing that a newcomer does, step by step (design §1, §5)."""
     words, person, citizen = WORDS[language], demo.person(), visit(language)
 
     citizen.arrive(demo.national).press("#sign-in")
@@ -133,7 +133,7 @@ def test_one_sign_in_opens_two_portals_on_two_sites_and_one_sign_out_closes_both
 def test_the_provincial_portal_takes_a_password_and_its_service_then_asks_for_the_code_alone(
     demo: RunningDemo, visit: Visit, language: str
 ) -> None:
-    """A step-up within one session (design, section 5); consent is asked once."""
+    """A step-up within one session (design §5); consent is asked once."""
     words, person, citizen = WORDS[language], demo.person(), visit(language)
 
     citizen.arrive(demo.provincial).press("#sign-in").give_password(person)

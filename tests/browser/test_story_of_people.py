@@ -150,7 +150,7 @@ def test_a_locked_person_does_not_get_in_and_a_stranger_learns_nothing_of_the_lo
 
 
 def test_a_lock_on_a_signed_in_person_closes_both_portals(demo: RunningDemo, visit: Visit) -> None:
-    """Law 8, and design section 4: a lock ends sessions, and a job tells the portals."""
+    """Law 8, and design §4: a lock ends sessions, and a job tells the portals."""
     person, citizen = demo.person(), visit()
     citizen.arrive(demo.national).press("#sign-in").give_password(person).give_code(person).allow()
     citizen.arrive(demo.provincial).press("#sign-in").allow()

@@ -68,7 +68,7 @@ def test_a_session_ended_from_another_browser_is_over_there(demo: RunningDemo, v
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_everything_works_without_javascript(demo: RunningDemo, visit: Visit, language: str) -> None:
-    """Design, section 6: sign in, agree, step into the second portal, sign out and be told, on plain HTML."""
+    """Design §6: sign in, agree, step into the second portal, sign out and be told, on plain HTML."""
     person, citizen = demo.person(), visit(language, java_script_enabled=False)
     citizen.arrive(demo.national).press("#sign-in").give_password(person).give_code(person).allow()
     assert citizen.place == "national/identity"
@@ -125,7 +125,7 @@ def test_a_sign_in_with_the_keyboard_alone(demo: RunningDemo, visit: Visit) -> N
 
 
 def test_the_first_page_weighs_less_than_120_kb_and_each_one_after_less_than_10(demo: RunningDemo, visit: Visit) -> None:
-    """Design, section 6: bodies as they travel, in Vietnamese, whose letters need one font file more."""
+    """Design §6: bodies as they travel, in Vietnamese, whose letters need one font file more."""
     person, citizen = demo.person(), visit()
     citizen.arrive(demo.national)
     first = weighed(citizen.page, lambda: citizen.press("#sign-in"))

@@ -1,4 +1,4 @@
-"""PostgreSQL killed, frozen, cut off, under load (security.md F01-F03): 503 at once, no data lost, back by itself."""
+"""PostgreSQL killed, frozen, cut off, under load: 503 at once, no data lost, back by itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_signing_in(load: Load, since: float) -> Callable[[], bool]:
 
 
 def require_clean(seen: list[Seen], *, within: float) -> None:
-    """Every answer was right or a clean 503 that says when to come back (I7), in time."""
+    """Every answer was right or a clean 503 that says when to come back, in time."""
     for each in seen:
         assert each.status in {200, 303, 503}, each
         assert each.took < within, each
@@ -42,7 +42,7 @@ def require_served(load: Load, *, within: float) -> None:
 
 
 def test_killed_and_restarted_under_load_it_loses_nothing(world: World) -> None:
-    """F01: discovery and JWKS 100 % 200; all else 503 in under 2 s; the first success at most 5 s after it is back."""
+    """Discovery and JWKS 100 % 200; all else 503 in under 2 s; the first success at most 5 s after it is back."""
     ledger = Ledger()
     with under_load(asking_for_metadata(world), ledger.signing_in(world), ledger.signing_in(world)) as load:
         wait_until(lambda: len(ledger.access) > 20, within=20)
@@ -91,7 +91,7 @@ def test_frozen_it_costs_three_seconds_once_and_then_nothing(world: World) -> No
 
 
 def test_sessions_that_are_ended_again_and_again_cost_a_few_answers_and_no_500(world: World) -> None:
-    """F02: nothing is retried blindly, so what was under way is a 503; whatever was idle is replaced without anybody noticing."""
+    """Nothing is retried blindly, so what was under way is a 503; whatever was idle is replaced without anybody noticing."""
     ledger = Ledger()
     rounds = 15
     with under_load(asking_for_metadata(world), ledger.signing_in(world), ledger.signing_in(world)) as load:
@@ -108,7 +108,7 @@ def test_sessions_that_are_ended_again_and_again_cost_a_few_answers_and_no_500(w
 
 
 def test_a_locked_table_refuses_who_needs_it_and_lets_the_others_go_on(world: World) -> None:
-    """F03: the lock time-out of a second answers; nobody waits for the statement time-out."""
+    """The lock time-out of a second answers; nobody waits for the statement time-out."""
     code = world.code()
     tokens = json.loads(world.redeem(world.code())[2])
     with world.engines.connect_superuser("faults") as superuser, superuser.transaction():

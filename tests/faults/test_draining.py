@@ -1,4 +1,4 @@
-"""A node that is told to stop says so first, answers what it took, and then ends (security.md F21)."""
+"""A node that is told to stop says so first, answers what it took, and then ends."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def signing_in(world: World, proxy: Proxy) -> Callable[[Load], Callable[[], None
 
 
 def test_two_nodes_restarted_one_after_the_other_fail_nobody(world: World, nodes: tuple[Served, Served]) -> None:
-    """F21: not ready first, then no more connections, then the end: 0 failures."""
+    """Not ready first, then no more connections, then the end: 0 failures."""
     with Proxy(nodes) as proxy, under_load(signing_in(world, proxy), signing_in(world, proxy)) as load:
         for node in nodes:
             done = len(load.seen)

@@ -1,4 +1,4 @@
-"""One try to tell a portal, whatever the portal does (OIDC Back-Channel Logout 1.0 §2.5 to §2.8; security.md L11, F16)."""
+"""One try to tell a portal, whatever the portal does (OIDC Back-Channel Logout 1.0 §2.5 to §2.8)."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_portal_that_is_not_there_is_unreachable(house: House, delivery: Logou
 
 
 def test_tries_come_ever_later_up_to_ten_minutes_and_end_after_a_day(house: House, sink: PortalSink, clock: FixedClock) -> None:
-    """Security.md F16: retry 1 s to 10 min for 24 h. Each try through breakers of its own, so that every one is made."""
+    """Retry 1 s to 10 min for 24 h. Each try through breakers of its own, so that every one is made."""
     session_id, notice_id = end_one(house, sink, "never", "500")
     waited: list[float] = []
     while True:
@@ -178,7 +178,7 @@ def test_while_the_breaker_is_open_nobody_is_called_and_no_try_is_counted(
 
 
 def test_a_portal_that_hangs_holds_two_threads_at_most(house: House, worker_database: Database, sink: PortalSink) -> None:
-    """Security.md F16: concurrency cap for each portal."""
+    """Concurrency cap for each portal."""
     sink.modes["crowd"] = ["hang"]
     house.add_portals({"crowd": sink.url("crowd")})
     account_id = house.add_account()

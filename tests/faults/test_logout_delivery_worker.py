@@ -1,4 +1,4 @@
-"""The worker tells portals whatever happens to it (security.md F16: nobody blocks the others; killed, it loses nothing)."""
+"""The worker tells portals whatever happens to it (nobody blocks the others; killed, it loses nothing)."""
 
 from __future__ import annotations
 
@@ -168,7 +168,6 @@ def test_sessions_of_a_locked_account_end_and_their_portals_are_told(
 
 
 def test_two_workers_tell_each_portal_once(database_urls: DatabaseUrls, house: House, sink: PortalSink) -> None:
-    """Security.md F36."""
     names = add_portals(house, sink, shared="ok")
     with running_worker(database_urls, house, sink), running_worker(database_urls, house, sink):
         account_id = house.add_account()

@@ -1,4 +1,4 @@
-"""The provider's processes killed at any moment, and started again without repair (security.md F19, F20; invariants I1, I2, I4)."""
+"""The provider's processes killed at any moment, and started again without repair."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Retrying:
 
 
 def test_workers_and_whole_nodes_killed_at_random_moments_break_no_invariant(world: World, nodes: tuple[Served, Served]) -> None:
-    """F19: a code that was lost with its answer is a clean invalid_grant; nothing acknowledged is missing, nothing is there twice."""
+    """A code that was lost with its answer is a clean invalid_grant; nothing acknowledged is missing, nothing is there twice."""
     chance, portal, killed = random.Random(19), Retrying(world), 0  # noqa: S311 - moments, not secrets
     last_killed: dict[int, float] = {}
     with under_load(*[portal.at(node) for node in nodes for _ in range(2)], pause=0) as load:
@@ -166,7 +166,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_code_whose_answer_was_lost_is_refused_cleanly_the_second_time(world: World) -> None:
-    """F38: the answer is cut after the commit; the same code again is `invalid_grant`, and what it bought is dead."""
+    """The answer is cut after the commit; the same code again is `invalid_grant`, and what it bought is dead."""
     node, code, answers = beside(world), world.code(), []
 
     def ask() -> None:

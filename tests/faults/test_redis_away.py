@@ -1,4 +1,4 @@
-"""Redis killed, emptied, frozen in mid-flow (law 2; security.md F09, F10, F12): nobody signed in notices, nothing used is good again."""
+"""Redis killed, emptied, frozen in mid-flow (law 2): nobody signed in notices, nothing used is good again."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def can_begin(world: World) -> bool:
 
 
 def test_killed_it_is_missed_by_nobody_who_is_signed_in(world: World) -> None:
-    """F09: sessions, codes, tokens need no Redis; a sign-in that begins says 503; it is back by itself."""
+    """Sessions, codes, tokens need no Redis; a sign-in that begins says 503; it is back by itself."""
     ledger, waiting = Ledger(), at_the_password(world)
     with under_load(asking_for_metadata(world), ledger.signing_in(world)) as load:
         wait_until(lambda: len(ledger.access) > 5, within=20)
@@ -78,7 +78,7 @@ def test_killed_it_is_missed_by_nobody_who_is_signed_in(world: World) -> None:
 
 
 def test_frozen_it_costs_who_needs_it_at_most_a_second_and_a_half(world: World) -> None:
-    """F12: socket time-out 100-200 ms; the breaker opens within a second."""
+    """Socket time-out 100-200 ms; the breaker opens within a second."""
     ledger = Ledger()
     with under_load(asking_for_metadata(world), ledger.signing_in(world)) as load:
         wait_until(lambda: len(ledger.access) > 5, within=20)
@@ -102,7 +102,7 @@ def test_frozen_it_costs_who_needs_it_at_most_a_second_and_a_half(world: World) 
 
 
 def test_a_sign_in_that_was_forgotten_says_that_it_is_over_and_begins_anew_at_the_portal(world: World, flushed: redis.Redis) -> None:
-    """F10: emptied in mid-flow, the page says what happened; starting again works."""
+    """Emptied in mid-flow, the page says what happened; starting again works."""
     browser = at_the_password(world)
     flushed.flushall()
     page = browser.submit(username=world.citizen.username, password=world.citizen.password)
@@ -114,7 +114,7 @@ def test_a_sign_in_that_was_forgotten_says_that_it_is_over_and_begins_anew_at_th
 
 
 def test_emptied_it_signs_nobody_out_and_revives_no_code(world: World, flushed: redis.Redis) -> None:
-    """F10, C01: a live session needs nothing of what was lost; a used code stays used."""
+    """A live session needs nothing of what was lost; a used code stays used."""
     code = world.code()
     assert world.redeem(code)[0] == 200
     unused = world.code()
@@ -125,7 +125,6 @@ def test_emptied_it_signs_nobody_out_and_revives_no_code(world: World, flushed: 
 
 
 def test_emptied_it_takes_no_client_assertion_twice(world: World, flushed: redis.Redis) -> None:
-    """F10, A04."""
     private = new_private_key("ES256")
     signer = Signer(private)
     world.op.client(
@@ -167,7 +166,7 @@ def at_the_code(world: World, strict: Portal, citizen: Person) -> Browser:
 
 
 def test_emptied_it_takes_no_one_time_password_twice(world: World, strict: Portal, flushed: redis.Redis) -> None:
-    """F10, O01: the step is a row in PostgreSQL."""
+    """The step is a row in PostgreSQL."""
     citizen = world.op.person()
     code = pyotp.TOTP(citizen.totp_secret).at(world.op.clock.now())
     first = at_the_code(world, strict, citizen).submit(code=code)
@@ -183,7 +182,7 @@ def test_emptied_it_takes_no_one_time_password_twice(world: World, strict: Porta
 
 
 def test_emptied_it_gives_nobody_fresh_guesses(world: World, flushed: redis.Redis) -> None:
-    """F10, O03: five guesses of a password are five, however often Redis is emptied."""
+    """Five guesses of a password are five, however often Redis is emptied."""
     victim = world.op.person(second_factor=False)
     for _ in range(5):
         page = at_the_password(world).submit(username=victim.username, password="not the password")

@@ -1,4 +1,4 @@
-"""Starting while something is missing or wrong (law 11; issue 4): it serves what it can, says what is wrong, and comes round by itself."""
+"""Starting while something is missing or wrong (law 11): it serves what it can, says what is wrong, and comes round by itself."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_without_redis_it_starts_and_says_what_is_missing(node: Served) -> None:
 
 
 def test_with_another_key_encryption_key_it_is_not_ready_and_the_log_says_why(node: Served) -> None:
-    """security.md F25: it signs with nothing, and never makes a key of its own."""
+    """It signs with nothing, and never makes a key of its own."""
     node.wrapping = bytes(range(32))
     start(node)
     assert missing(node) == ["keys"]

@@ -1,4 +1,4 @@
-"""Time moves on, and keys with it (security.md F18, F24; law 2 of what expired): nothing outlives its time, nothing comes back."""
+"""Time moves on, and keys with it (law 2 of what expired): nothing outlives its time, nothing comes back."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class CachingPortal:
 
 
 def test_every_id_token_verifies_with_a_cached_key_set_while_keys_rotate_under_load(world: World, hours: Time) -> None:
-    """F24: a successor is published twice as long as the set may be cached before it signs: no portal ever meets an unknown key."""
+    """A successor is published twice as long as the set may be cached before it signs: no portal ever meets an unknown key."""
     portals = [CachingPortal(world, hours) for _ in range(3)]
     with under_load(*[portal.signing_in for portal in portals]) as load:
         for step in range(18):
@@ -105,7 +105,7 @@ def test_every_id_token_verifies_with_a_cached_key_set_while_keys_rotate_under_l
 
 
 def test_a_code_is_good_for_a_minute(world: World, hours: Time) -> None:
-    """RFC 6749 §4.1.2, C04."""
+    """RFC 6749 §4.1.2."""
     world.sign_in_again()
     code = world.code()
     hours.move(61)
@@ -143,7 +143,7 @@ def test_a_refresh_token_that_nobody_uses_is_good_for_fourteen_days(world: World
 
 
 def test_going_back_revives_nothing(world: World, hours: Time) -> None:
-    """F18: a clock never goes backwards, so neither does the end of anything."""
+    """A clock never goes backwards, so neither does the end of anything."""
     world.sign_in_again()
     code = world.code()
     tokens = json.loads(world.redeem(world.code())[2])

@@ -103,7 +103,7 @@ def test_down_to_nothing_and_up_again_gives_the_same_schema(empty: DatabaseUrls)
 
 
 def test_two_migrators_at_once_both_end_well(empty: DatabaseUrls) -> None:
-    """security.md F23: one works, the other waits and finds it done."""
+    """One works, the other waits and finds it done."""
     migrators = [start_migrator(empty) for _ in range(2)]
     said = [each.communicate(timeout=60)[0] for each in migrators]
     assert [each.returncode for each in migrators] == [0, 0], said
@@ -112,7 +112,7 @@ def test_two_migrators_at_once_both_end_well(empty: DatabaseUrls) -> None:
 
 
 def test_a_migrator_that_is_killed_in_the_middle_leaves_nothing_and_the_next_one_does_it_all(empty: DatabaseUrls) -> None:
-    """F23: each migration is one transaction."""
+    """Each migration is one transaction."""
     with psycopg.connect(empty.superuser) as blocker, psycopg.connect(empty.superuser, autocommit=True) as looking:
         blocker.execute("CREATE TABLE procrastinate_jobs (id integer)")  # not committed: the migration meets it half-way, and waits
         killed = start_migrator(empty)
@@ -149,7 +149,7 @@ def test_partitions_are_made_ahead_once_across_the_end_of_the_month(migrated: Da
 
 
 def test_what_came_before_its_partition_moves_into_it(migrated: DatabaseUrls) -> None:
-    """security.md F36: the job that makes partitions did not run for weeks."""
+    """The job that makes partitions did not run for weeks."""
     at = datetime(2027, 3, 15, 12, tzinfo=UTC)
     database = Database(migrated.app)
     with database.transaction() as transaction:

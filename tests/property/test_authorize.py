@@ -1,4 +1,4 @@
-"""Any parameters at the authorization endpoint: the specification's error, a page, or a code that was earned (law 3, issue: bad input)."""
+"""Any parameters at the authorization endpoint: the specification's error, a page, or a code that was earned (law 3)."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ LIKE_JWT = st.lists(SEGMENT, min_size=1, max_size=6).map(".".join) | TEXT
 @BOUNDED
 @given(hint=LIKE_JWT)
 def test_nothing_that_looks_like_a_token_is_a_hint(op: Provider, portal: Portal, home: Browser, hint: str) -> None:
-    """security.md J: refused as `invalid_request`, silent or not, signed in or not; empty counts as absent."""
+    """Refused as `invalid_request`, silent or not, signed in or not; empty counts as absent."""
     if not hint or "\0" in hint:
         return
     said = require_lawful(home.send("GET", portal.ask(id_token_hint=hint, prompt="none")), "the-state")

@@ -105,7 +105,7 @@ def test_a_level_is_never_overstated(asked: Asked, proved: Proved, possible: Pos
 def test_a_registered_minimum_cannot_be_lowered_from_the_browser(
     asked: Asked, proved: Proved, possible: Possible, weaker: list[LevelClass]
 ) -> None:
-    """Whatever `acr_values`, `claims` or `prompt` say, the minimum holds (field.md: keycloak#16884)."""
+    """Whatever `acr_values`, `claims` or `prompt` say, the minimum holds."""
     changed = replace(asked, classes=tuple(weaker), essential=False)
     step = next_step(changed, proved, possible)
     if isinstance(step, Issue):

@@ -1,4 +1,4 @@
-"""Any bytes at any address: never a 500, never a change (security.md global oracle; H07, H11, H15)."""
+"""Any bytes at any address: never a 500, never a change."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_stranger_s_bytes_are_answered_and_change_nothing(
 def test_bytes_sent_along_with_somebody_s_cookies_change_nothing_either(
     op: Provider, unchanged: None, cookies: str, method: str, path: str, query: str, body: bytes, headers: dict[str, str]
 ) -> None:
-    """security.md X05: no form without its proof, whatever else stands in it."""
+    """No form without its proof, whatever else stands in it."""
     require_sound(ask(op, method, path, query, body, headers | {"HTTP_COOKIE": cookies}))
 
 
@@ -131,7 +131,7 @@ def test_bytes_sent_along_with_somebody_s_cookies_change_nothing_either(
     | st.lists(st.sampled_from(["/", "..", ".", ";x", "//", "%2f", "token", "i", "admin", "\\"]), max_size=8).map("".join)
 )
 def test_any_path_is_answered(op: Provider, unchanged: None, path: str) -> None:
-    """security.md H15: dots, doubled slashes, parameters and encoded separators are nobody's."""
+    """Dots, doubled slashes, parameters and encoded separators are nobody's."""
     status, _, _ = answered = ask(op, "GET", "/" + path, "", b"", {})
     require_sound(answered)
     if any(odd in "/" + path for odd in ("//", "/../", ";", "\\", "%")):
@@ -145,7 +145,7 @@ def test_any_path_is_answered(op: Provider, unchanged: None, path: str) -> None:
     body=st.binary(max_size=20),
 )
 def test_any_content_length_is_answered(op: Provider, unchanged: None, length: str, body: bytes) -> None:
-    """security.md H09: one way to read a length."""
+    """One way to read a length."""
     require_sound(ask(op, "POST", "/token", "", body, {"CONTENT_LENGTH": length}))
 
 
@@ -163,7 +163,7 @@ def test_a_server_that_decodes_too_much_is_no_500(op: Provider, query: str) -> N
     )
 )
 def test_any_cookie_header_is_a_stranger_s(op: Provider, portal: Portal, cookie: str) -> None:
-    """security.md H07, L15: nothing but a whole session cookie of ours opens a session; a doubled one is nobody's."""
+    """Nothing but a whole session cookie of ours opens a session; a doubled one is nobody's."""
     status, headers, _ = ask(op, "GET", "/authorize", portal.ask(prompt="none").partition("?")[2], b"", {"HTTP_COOKIE": cookie})
     assert status == 303
     assert "error=login_required" in headers["location"]

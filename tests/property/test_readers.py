@@ -1,5 +1,5 @@
 # ruff: noqa: PT017 - either outcome is lawful, and each is judged
-"""Whatever somebody sends is read, or refused in the one way its reader has (law: one strict reading; security.md N05, N09)."""
+"""Whatever somebody sends is read, or refused in the one way its reader has (design §4, the door)."""
 
 from __future__ import annotations
 
@@ -201,7 +201,6 @@ def test_a_client_presents_itself_in_one_way_or_is_refused(form: dict[str, str],
 @example("&code=x&iss=y")
 @example("#")
 def test_any_state_travels_unaltered_in_printable_letters(state: str) -> None:
-    """security.md R17."""
     answered = answer(URI, "query", issuer="http://localhost:8000", state=state, parameters={"code": "c"})
     assert set(answered.location) <= set(string.ascii_letters + string.digits + string.punctuation)
     query = answered.location.partition("?")[2]

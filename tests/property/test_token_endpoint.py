@@ -96,7 +96,7 @@ def test_no_made_up_value_buys_anything_for_a_client_that_authenticated(op: Prov
 @BOUNDED
 @given(assertion=LIKE_JWT, path=st.sampled_from(["/token", "/introspect", "/revoke"]))
 def test_nothing_that_looks_like_an_assertion_is_one(op: Provider, keyed: KeyedPortal, assertion: str, path: str) -> None:
-    """security.md J: 401 for whatever was not signed by the client's key."""
+    """401 for whatever was not signed by the client's key."""
     form = {"grant_type": "client_credentials", "token": "x", "client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
     require_refused(op.call("POST", path, form))
 
@@ -115,7 +115,7 @@ def test_no_header_is_an_access_token(op: Provider, header: str) -> None:
 def test_no_neighbour_of_a_good_token_is_good(
     op: Provider, neighbours: dict[str, str], portal: Portal, cut: int, letter: str, place: int
 ) -> None:
-    """security.md T15: cut, or with one letter changed; the good ones stay good."""
+    """Cut, or with one letter changed; the good ones stay good."""
     for kind, token in neighbours.items():
         for wrong in (token[:-cut], token[:place] + letter + token[place + 1 :], token[:place] + letter + token[place:]):
             if wrong == token:

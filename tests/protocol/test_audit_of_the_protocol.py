@@ -107,7 +107,7 @@ def test_a_revoked_family_is_recorded_once(op: Provider, portal: Portal, citizen
 
 
 def test_refusals_are_recorded_with_their_reason(op: Provider, portal: Portal, citizen: Person, home: Browser, trail: Trail) -> None:
-    """security.md global oracle: actor, client, outcome, reason, from the moment a client is identified."""
+    """Actor, client, outcome, reason, from the moment a client is identified."""
     other = op.client("other")
     trail.new()
 

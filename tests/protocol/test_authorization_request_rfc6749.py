@@ -210,7 +210,7 @@ def test_what_is_foreign_or_unknown_but_harmless_is_no_obstacle(op: Provider, po
 def test_without_a_proved_client_and_redirect_uri_nothing_is_redirected(
     op: Provider, portal: Portal, method: str, changes: dict[str, str | None]
 ) -> None:
-    """RFC 6749 §4.1.2.1: the person is told; the browser is sent nowhere (security.md R11)."""
+    """RFC 6749 §4.1.2.1: the person is told; the browser is sent nowhere."""
     answered = sent(op, method, portal.ask(**changes))
     assert answered.status == 400
     assert answered.header("location") is None

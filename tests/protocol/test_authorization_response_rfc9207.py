@@ -65,7 +65,7 @@ class Fields(html.parser.HTMLParser):
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("outcome", ["code", "error"])
 def test_state_comes_back_as_it_was_and_nothing_is_smuggled_with_it(portal: Portal, home: Browser, state: str, outcome: str) -> None:
-    """security.md R17: percent-encoded and unaltered, no header, no second `code` or `iss`; with a code and with an error alike."""
+    """Percent-encoded and unaltered, no header, no second `code` or `iss`; with a code and with an error alike."""
     answered = home.send("GET", portal.ask(state=state, prompt="none" if outcome == "code" else "none login"))
     said = parse_qsl(urlsplit(answered.location).query, keep_blank_values=True)
     assert dict(said)["state"] == state
@@ -93,7 +93,7 @@ def test_an_answer_says_code_state_and_iss_and_no_more(portal: Portal, home: Bro
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_posted_answer_carries_the_same_escaped(portal: Portal, home: Browser, state: str) -> None:
-    """security.md R13: HTML-escaped, under a policy with a nonce, posted to the registered address and nowhere else."""
+    """HTML-escaped, under a policy with a nonce, posted to the registered address and nowhere else."""
     answered = home.send("GET", portal.ask(state=state, response_mode="form_post", prompt="none"))
     assert answered.status == 200
     posted = Fields(answered.text)

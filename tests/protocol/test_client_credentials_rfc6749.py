@@ -1,4 +1,4 @@
-"""A client acting for itself (RFC 6749 §4.4; security.md T19): its own scopes, no person, no refresh token."""
+"""A client acting for itself (RFC 6749 §4.4): its own scopes, no person, no refresh token."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_it_may_ask_for_less(machine: Portal) -> None:
     "scope", ["admin", "read:files admin", "openid", "profile", "read:files openid", "offline_access", "READ:FILES", "*"]
 )
 def test_scopes_that_were_not_assigned_and_those_about_people_are_refused(machine: Portal, scope: str) -> None:
-    """security.md T19, ASVS 10.4.11: scopes about people are nobody's to have without a person."""
+    """ASVS 10.4.11: scopes about people are nobody's to have without a person."""
     assert ask(machine, scope=scope)["error"] == "invalid_scope"
 
 

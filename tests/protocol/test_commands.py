@@ -1,6 +1,6 @@
 """The embedded run by its command line, as a newcomer meets it: `idp demo`, and commands beside it.
 
-The issue, "What a newcomer must be able to do" 1 and 2, and "For operators"; design §3 and law 11.
+Design §3 and law 11.
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def test_ctrl_c_stops_every_process_and_the_next_run_keeps_the_data(run: Run, do
 
 
 def test_after_a_kill_the_next_run_starts_without_repair(run: Run, document: Any) -> None:
-    """The issue, "things that break": what a killed launcher left behind ends with it, or is taken over."""
+    """What a killed launcher left behind ends with it, or is taken over."""
     assert run.process is not None
     started = processes_of(run.process.pid)
     run.stop(signal.SIGKILL)

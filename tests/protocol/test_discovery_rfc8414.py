@@ -100,7 +100,7 @@ def test_only_the_four_documents_that_scripts_may_read_say_so(op: Provider) -> N
 
 
 def test_the_issuer_comes_from_settings_whatever_the_request_says(op: Provider) -> None:
-    """Law 6: a forwarded host, scheme or prefix changes nothing; another host is not served at all (security.md H01, H03)."""
+    """Law 6: a forwarded host, scheme or prefix changes nothing; another host is not served at all."""
     plain = op.call("GET", DISCOVERY).body
     for header in ("X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Original-URL", "X-Rewrite-URL", "Forwarded"):
         assert op.call("GET", DISCOVERY, headers={header: "evil.test"}).body == plain
@@ -112,7 +112,7 @@ def test_the_issuer_comes_from_settings_whatever_the_request_says(op: Provider) 
 
 
 def test_published_keys_are_public_strong_and_named(op: Provider) -> None:
-    """security.md J17: public members only, one `kid` each, RSA of 3072 bits or more."""
+    """Public members only, one `kid` each, RSA of 3072 bits or more."""
     keys = op.call("GET", "/jwks").json["keys"]
     assert {key["alg"] for key in keys} == {"ES256", "RS256"}
     assert len({key["kid"] for key in keys}) == len(keys)
@@ -124,7 +124,7 @@ def test_published_keys_are_public_strong_and_named(op: Provider) -> None:
 
 
 def test_a_rotation_publishes_the_next_key_before_it_signs_and_keeps_the_old_one(op: Provider, portal: Portal, citizen: Person) -> None:
-    """security.md F24, J17: what a portal caches for max-age verifies everything meanwhile; the ETag moves with the keys."""
+    """What a portal caches for max-age verifies everything meanwhile; the ETag moves with the keys."""
     home = signed_in(op, portal, citizen)
     before = op.call("GET", "/jwks")
     old = {key["kid"] for key in before.json["keys"]}

@@ -1,4 +1,4 @@
-"""`id_token_hint`, `login_hint`, `ui_locales` (OIDC Core §3.1.2.1; security.md L09, X13)."""
+"""`id_token_hint`, `login_hint`, `ui_locales` (OIDC Core §3.1.2.1)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,6 @@ def test_a_hint_survives_a_rotation_of_keys(op: Provider, portal: Portal, home: 
 def test_a_hint_of_somebody_else_is_login_required_and_never_this_person_s_code(
     op: Provider, portal: Portal, home: Browser, citizen: Person, other: Person
 ) -> None:
-    """security.md L09."""
     hint = hint_of(op, portal, other)
     assert answer_of(portal, home, prompt="none", id_token_hint=hint)["error"] == "login_required"
     assert page_of(home, portal.ask(id_token_hint=hint)) == "sign-in"
@@ -84,7 +83,7 @@ def test_a_hint_and_a_sub_asked_for_have_to_be_the_same_person(
 
 
 def test_what_is_no_id_token_for_this_client_is_refused(op: Provider, portal: Portal, home: Browser, citizen: Person) -> None:
-    """security.md L09: signed by others or by nobody, another kind of token, another client's, altered: an error, never a code."""
+    """Signed by others or by nobody, another kind of token, another client's, altered: an error, never a code."""
     good = hint_of(op, portal, citizen)
     claims = claims_of(good)
     head, body, signature = good.split(".")
@@ -116,7 +115,7 @@ def test_what_is_no_id_token_for_this_client_is_refused(op: Provider, portal: Po
 
 
 def test_a_hint_shows_nothing_of_the_person_on_the_page(op: Provider, portal: Portal, citizen: Person, browser: Browser) -> None:
-    """security.md L09: a stolen hint tells no name and no number."""
+    """A stolen hint tells no name and no number."""
     browser.open(portal.ask(id_token_hint=hint_of(op, portal, citizen)))
     assert browser.page is not None
     assert citizen.name not in browser.page.text
@@ -124,7 +123,7 @@ def test_a_hint_shows_nothing_of_the_person_on_the_page(op: Provider, portal: Po
 
 
 def test_a_login_hint_fills_in_a_number_and_nothing_else(portal: Portal, citizen: Person, browser: Browser) -> None:
-    """OIDC Core §3.1.2.1; security.md X01: what is no number is not shown at all."""
+    """OIDC Core §3.1.2.1: what is no number is not shown at all."""
     browser.open(portal.ask(login_hint=citizen.username))
     assert browser.form()[1]["username"] == citizen.username
     for hint in ("<script>alert(1)</script>", '" autofocus onfocus=alert(1) x="', "javascript:alert(1)", "someone@example.vn", "\u202e123"):
@@ -147,7 +146,7 @@ def test_a_login_hint_fills_in_a_number_and_nothing_else(portal: Portal, citizen
     ],
 )
 def test_the_first_known_language_is_spoken(portal: Portal, browser: Browser, asked: str, language: str) -> None:
-    """OIDC Core §3.1.2.1; security.md X13: unknown tags are no error, and cost nothing."""
+    """OIDC Core §3.1.2.1: unknown tags are no error, and cost nothing."""
     browser.open(portal.ask(ui_locales=asked))
     assert browser.page is not None
     assert browser.page.status == 200

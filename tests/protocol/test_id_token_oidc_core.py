@@ -1,4 +1,4 @@
-"""What an ID token says, and of whom (OIDC Core §2, §3.1.3.6, §3.1.3.7, §8; security.md E09, J15)."""
+"""What an ID token says, and of whom (OIDC Core §2, §3.1.3.6, §3.1.3.7, §8)."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_session_has_one_sid_at_each_portal_and_another_at_the_next(op: Prov
 
 
 def test_sub_is_one_in_a_sector_another_in_the_next_and_stays(op: Provider, citizen: Person) -> None:
-    """OIDC Core §8.1, security.md E09: pairwise by sector, stable over sessions and time, different for each person."""
+    """OIDC Core §8.1: pairwise by sector, stable over sessions and time, different for each person."""
     a = op.client("sector-a", sector="shared.example")
     b = op.client("sector-b", sector="shared.example")
     c = op.client("sector-c")
@@ -99,7 +99,7 @@ def test_sub_is_one_in_a_sector_another_in_the_next_and_stays(op: Provider, citi
 
 
 def test_sub_is_not_derived_from_anything_known(op: Provider, portal: Portal, citizen: Person) -> None:
-    """Design §4, security.md E09, E13: random; no number, no id, no digest of them."""
+    """Design §4: random; no number, no id, no digest of them."""
     sub = claims_of(bought(portal, Browser(op), citizen)["id_token"])["sub"]
     known = [citizen.username, str(citizen.account_id), str(citizen.holder_id), citizen.holder_id.hex]
     for value in known:

@@ -76,7 +76,7 @@ def test_another_client_learns_nothing_and_a_resource_server_everything(
 
 
 def test_a_spent_a_revoked_and_an_expired_token_are_all_the_same(op: Provider, portal: Portal, home: Browser, citizen: Person) -> None:
-    """security.md T11: judged anew each time, and told no more than `active`."""
+    """Judged anew each time, and told no more than `active`."""
     tokens = bought(portal, home, citizen, scope=OFFLINE)
     portal.refresh(tokens["refresh_token"])
     assert portal.introspect(tokens["refresh_token"]) == {"active": False}

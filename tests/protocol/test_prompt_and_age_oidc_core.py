@@ -75,7 +75,7 @@ def test_prompt_login_asks_again_and_the_new_proof_is_told(op: Provider, portal:
 
 
 def test_prompt_login_left_without_a_proof_changes_nothing(portal: Portal, home: Browser) -> None:
-    """security.md L03: stepping back from the page leaves the session as it was, and no way to a code."""
+    """Stepping back from the page leaves the session as it was, and no way to a code."""
     assert page_of(home, portal.ask(prompt="login")) == "sign-in"
     interaction = home.at.rpartition("/")[0]
     for page in ("", "/totp", "/consent", "/account", "/level", "/enrol", "/recovery-code"):
@@ -84,7 +84,7 @@ def test_prompt_login_left_without_a_proof_changes_nothing(portal: Portal, home:
 
 
 def test_prompt_login_answered_by_somebody_else_begins_another_session(op: Provider, portal: Portal, home: Browser) -> None:
-    """security.md L03: never one person's `sub` with another's `sid`."""
+    """Never one person's `sub` with another's `sid`."""
     first = claims_of(portal.redeem(answer_of(portal, home)["code"]).json["id_token"])
     other = op.person()
 
@@ -174,7 +174,7 @@ def test_the_registered_default_of_max_age_counts_where_the_request_has_none(op:
 
 
 def test_single_sign_on_does_not_renew_the_time_of_the_proof(op: Provider, portal: Portal, home: Browser) -> None:
-    """security.md L13: `auth_time` is when something was proved, not when a session was used."""
+    """`auth_time` is when something was proved, not when a session was used."""
     first = claims_of(portal.redeem(answer_of(portal, home)["code"]).json["id_token"])
     later(op, minutes=10)
     second = claims_of(portal.redeem(answer_of(portal, home)["code"]).json["id_token"])

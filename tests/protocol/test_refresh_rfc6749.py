@@ -42,7 +42,7 @@ def test_no_refresh_token_without_offline_access(portal: Portal, home: Browser, 
 
 
 def test_a_replay_kills_the_family_the_winner_included(portal: Portal, home: Browser, citizen: Person) -> None:
-    """security.md T01; another family of the same person and client goes on."""
+    """Another family of the same person and client goes on."""
     other = bought(portal, home, citizen, scope=OFFLINE)
     first = bought(portal, home, citizen, scope=OFFLINE)
     second = portal.refresh(first["refresh_token"]).json
@@ -60,7 +60,7 @@ def test_a_replay_kills_the_family_the_winner_included(portal: Portal, home: Bro
 
 
 def test_scope_narrows_and_never_grows(portal: Portal, home: Browser, citizen: Person) -> None:
-    """RFC 6749 §6, security.md T05: the access token is narrower; the grant behind it keeps its scope."""
+    """RFC 6749 §6: the access token is narrower; the grant behind it keeps its scope."""
     first = bought(portal, home, citizen, scope=OFFLINE)
     narrow = portal.refresh(first["refresh_token"], scope="openid email").json
     assert narrow["scope"] == "openid email"
@@ -88,7 +88,7 @@ def test_a_refresh_without_openid_has_no_id_token(portal: Portal, home: Browser,
 
 
 def test_the_id_token_of_a_refresh_speaks_of_the_same_sign_in(op: Provider, portal: Portal, home: Browser, citizen: Person) -> None:
-    """OIDC Core §12.2: same `iss`, `sub`, `aud`, `auth_time`; a new `iat`; no `nonce`; security.md L13."""
+    """OIDC Core §12.2: same `iss`, `sub`, `aud`, `auth_time`; a new `iat`; no `nonce`."""
     first = bought(portal, home, citizen, scope=OFFLINE)
     later(op, minutes=20)
     before = claims_of(first["id_token"])
@@ -124,7 +124,7 @@ def test_a_refresh_token_lapses_unused_and_its_family_in_all(op: Provider, porta
 
 
 def test_what_is_no_refresh_token_buys_nothing(portal: Portal, home: Browser, citizen: Person) -> None:
-    """security.md T15: cut, lengthened, in other letters, or of another kind; the control afterwards."""
+    """Cut, lengthened, in other letters, or of another kind; the control afterwards."""
     tokens = bought(portal, home, citizen, scope=OFFLINE)
     good = tokens["refresh_token"]
     for bad in (

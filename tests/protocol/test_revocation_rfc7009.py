@@ -36,7 +36,7 @@ def test_an_access_token_dies_alone(portal: Portal, home: Browser, citizen: Pers
 
 
 def test_a_refresh_token_takes_its_access_tokens_along(portal: Portal, home: Browser, citizen: Person) -> None:
-    """RFC 7009 §2.1, security.md T09: the whole grant ends; another grant of the same person goes on."""
+    """RFC 7009 §2.1: the whole grant ends; another grant of the same person goes on."""
     other = bought(portal, home, citizen, scope=OFFLINE)
     tokens = bought(portal, home, citizen, scope=OFFLINE)
     renewed = portal.refresh(tokens["refresh_token"]).json
@@ -57,7 +57,7 @@ def test_a_replaced_refresh_token_revokes_its_family_as_well(portal: Portal, hom
 
 @pytest.mark.parametrize("what", ["access_token", "refresh_token"])
 def test_another_client_s_token_is_left_alone(op: Provider, portal: Portal, home: Browser, citizen: Person, what: str) -> None:
-    """RFC 7009 §2.1, security.md T09: 200, as for a token that never was; and the token lives."""
+    """RFC 7009 §2.1: 200, as for a token that never was; and the token lives."""
     evil = op.client(f"evil-{what.partition('_')[0]}")
     tokens = bought(portal, home, citizen, scope=OFFLINE)
     answered = evil.revoke(tokens[what])

@@ -1,4 +1,4 @@
-"""The token endpoint as such: method, form, errors, and what never costs a code (RFC 6749 §3.2, §5; security.md C11, H11)."""
+"""The token endpoint as such: method, form, errors, and what never costs a code (RFC 6749 §3.2, §5)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_good_answer_is_json_that_nobody_stores(op: Provider, portal: Portal, 
 
 
 def test_a_malformed_request_is_refused_and_costs_no_code(op: Provider, portal: Portal, home: Browser) -> None:
-    """security.md C11: the code is still good after every one of these."""
+    """The code is still good after every one of these."""
     code = answer_of(portal, home)["code"]
     form, auth = good_form(portal, code), {"Authorization": portal.authorization}
     pairs = list(form.items())

@@ -1,4 +1,4 @@
-"""Userinfo and bearer tokens (OIDC Core §5.3, RFC 6750; security.md T13, T15, T17)."""
+"""Userinfo and bearer tokens (OIDC Core §5.3, RFC 6750)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,6 @@ def test_a_token_is_taken_from_the_header_or_a_form_body(op: Provider, portal: P
 
 
 def test_a_token_in_the_address_or_in_two_places_is_refused(op: Provider, portal: Portal, home: Browser, citizen: Person) -> None:
-    """security.md T17."""
     token = bought(portal, home, citizen)["access_token"]
     header = {"Authorization": "Bearer " + token}
     assert op.call("GET", "/userinfo?access_token=" + token).status == 401
@@ -116,7 +115,7 @@ def test_a_header_that_is_no_bearer_token_is_refused(op: Provider, header: str) 
 
 
 def test_a_token_of_another_shape_opens_nothing(op: Provider, portal: Portal, home: Browser, citizen: Person) -> None:
-    """security.md T15: cut by 1 to 20, in other letters, padded; and the other values the portal holds. Then the control."""
+    """Cut by 1 to 20, in other letters, padded; and the other values the portal holds. Then the control."""
     tokens = bought(portal, home, citizen, scope="openid profile offline_access")
     good = tokens["access_token"]
     bad = [good[:-n] for n in range(1, 21)] + [good.swapcase(), good.lower(), good + "=", good + "==", good + ".", good + "A", good[4:]]
@@ -129,7 +128,7 @@ def test_a_token_of_another_shape_opens_nothing(op: Provider, portal: Portal, ho
 
 
 def test_a_client_s_own_token_tells_nothing_about_people(op: Provider) -> None:
-    """security.md T13: not meant for this resource."""
+    """Not meant for this resource."""
     machine = op.client(
         "machine", grant_types=["authorization_code", "refresh_token", "client_credentials"], scope="openid offline_access read:x"
     )

@@ -1,4 +1,4 @@
-"""How much one address may ask for (security.md 4.2): counted alike on an endpoint and its twin, and no client is locked out."""
+"""How much one address may ask for: counted alike on an endpoint and its twin, and no client is locked out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def portal(op: Provider) -> Portal:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_beginnings_are_counted_by_address_whichever_way_they_come(op: Provider, portal: Portal, method: str) -> None:
-    """security.md N07, class 4 (a rule on one endpoint, missing on its twin): 60 a minute, and the 61st is told when to come back."""
+    """60 a minute, and the 61st is told when to come back."""
     address = {"GET": "192.0.2.1", "POST": "192.0.2.2"}[method]
 
     def begin(address: str) -> Answered:
@@ -45,7 +45,7 @@ def test_beginnings_are_counted_by_address_whichever_way_they_come(op: Provider,
 
 
 def test_failed_authentications_are_counted_and_the_client_itself_is_not_locked_out(op: Provider, portal: Portal) -> None:
-    """security.md 4.2: ten a minute by client and address; whoever has the secret goes on, even from the same address."""
+    """Ten a minute by client and address; whoever has the secret goes on, even from the same address."""
     wrong = {"Authorization": "Basic cG9ydGFsOndyb25n"}
     form = {"token": "x"}
     statuses = [op.call("POST", "/introspect", form, headers=wrong, address="192.0.2.10").status for _ in range(12)]
@@ -55,7 +55,7 @@ def test_failed_authentications_are_counted_and_the_client_itself_is_not_locked_
 
 
 def test_made_up_client_ids_share_one_allowance_and_one_key(op: Provider) -> None:
-    """security.md N07: whoever invents client_ids gets neither more tries nor room in memory for them."""
+    """Whoever invents client_ids gets neither more tries nor room in memory for them."""
     invented = [f"invented-{n}-" + "x" * 30_000 for n in range(12)]
     statuses = [
         op.call("POST", "/token", {"grant_type": "refresh_token", "client_id": each}, address="192.0.2.11").status for each in invented
@@ -64,7 +64,7 @@ def test_made_up_client_ids_share_one_allowance_and_one_key(op: Provider) -> Non
 
 
 def test_wrong_codes_are_counted_by_client_and_address(op: Provider, portal: Portal) -> None:
-    """security.md C09, 4.2: 20 bad codes a minute; a good one from elsewhere is not kept waiting."""
+    """20 bad codes a minute; a good one from elsewhere is not kept waiting."""
 
     def redeem(address: str) -> int:
         form = {"grant_type": "authorization_code", "code": "moc_" + "x" * 43, "redirect_uri": portal.redirect_uri}

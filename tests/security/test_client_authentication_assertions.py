@@ -1,4 +1,4 @@
-"""Class A: `private_key_jwt` (security.md A05, A07, A09, J11; RFC 7523 §3, OIDC Core §9): for this issuer alone, once, and soon."""
+"""`private_key_jwt` (RFC 7523 §3, OIDC Core §9): for this issuer alone, once, and soon."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_good_assertion_is_taken_once(keyed: KeyedPortal) -> None:
 
 
 def test_an_assertion_used_at_one_endpoint_is_used_at_all(keyed: KeyedPortal) -> None:
-    """A17, class 4: the twin endpoints share the memory of what was used."""
+    """The twin endpoints share the memory of what was used."""
     for first, second in (("/introspect", "/revoke"), ("/revoke", "/token"), ("/token", "/introspect")):
         assertion = keyed.assertion()
         form = {"token": "x", "grant_type": "client_credentials"}
@@ -70,7 +70,7 @@ def test_an_assertion_used_at_one_endpoint_is_used_at_all(keyed: KeyedPortal) ->
     ids=str,
 )
 def test_the_audience_is_the_issuer_as_one_text(keyed: KeyedPortal, audience: object) -> None:
-    """A05: neither a list nor an endpoint nor another spelling; a statement meant for somebody else is not forwarded here."""
+    """Neither a list nor an endpoint nor another spelling; a statement meant for somebody else is not forwarded here."""
     require_refused(keyed, keyed.assertion(aud=audience))
     assert keyed.credentials(keyed.assertion(aud=ISSUER)).status == 200
 
@@ -122,7 +122,7 @@ def test_every_claim_is_needed_and_right(keyed: KeyedPortal, changes: dict[str, 
     ],
 )
 def test_instants_are_judged_with_ten_seconds_of_grace(op: Provider, keyed: KeyedPortal, name: str, by: int, is_good: bool) -> None:  # noqa: FBT001
-    """J11, FAPI 2.0: eight seconds ahead are a clock, eleven are not; far ahead would have to be remembered for ever."""
+    """FAPI 2.0: eight seconds ahead are a clock, eleven are not; far ahead would have to be remembered for ever."""
     changes: dict[str, Any] = {name: seconds_now(op) + by}
     answered = keyed.credentials(keyed.assertion(**changes))
     assert (answered.status == 200) is is_good
@@ -132,7 +132,7 @@ def test_instants_are_judged_with_ten_seconds_of_grace(op: Provider, keyed: Keye
     "text", ['"1780280000"', "true", "[1780280000]", "{}", "-1", "NaN", "Infinity", "1e400", "9" * 400, "253402300800", "null"]
 )
 def test_what_is_no_instant_is_refused(op: Provider, keyed: KeyedPortal, text: str) -> None:
-    """J11: texts, NaN, numbers beyond all numbers; signed rightly all the same."""
+    """Texts, NaN, numbers beyond all numbers; signed rightly all the same."""
     claims = json.dumps(keyed.claims(exp=424242)).replace("424242", text)
     signing_input = part({"alg": "ES256", "kid": keyed.kid}) + "." + part(claims.encode())
     algorithm: Any = JWSRegistry.algorithms["ES256"]
@@ -140,7 +140,7 @@ def test_what_is_no_instant_is_refused(op: Provider, keyed: KeyedPortal, text: s
 
 
 def test_a_jti_of_a_bad_statement_does_not_block_the_good_one(op: Provider, keyed: KeyedPortal) -> None:
-    """A07: poisoned by a stranger's signature, a wrong audience, an expired statement; the owner still gets in, once."""
+    """Poisoned by a stranger's signature, a wrong audience, an expired statement; the owner still gets in, once."""
     jti = uuid4().hex
     require_refused(keyed, statement(keyed.claims(jti=jti), new_key("ES256"), {"alg": "ES256", "kid": keyed.kid}))
     require_refused(keyed, keyed.assertion(jti=jti, aud="https://evil.test"))
@@ -150,7 +150,7 @@ def test_a_jti_of_a_bad_statement_does_not_block_the_good_one(op: Provider, keye
 
 
 def test_each_client_has_its_own_jtis(keyed: KeyedPortal, other: KeyedPortal) -> None:
-    """A07: a neighbour's choice blocks nobody."""
+    """A neighbour's choice blocks nobody."""
     jti = uuid4().hex
     assert keyed.credentials(keyed.assertion(jti=jti)).status == 200
     assert other.credentials(other.assertion(jti=jti)).status == 200
@@ -170,7 +170,7 @@ def test_any_text_is_a_jti(keyed: KeyedPortal, jti: str) -> None:
 
 
 def test_a_statement_of_one_client_is_not_another_s(keyed: KeyedPortal, other: KeyedPortal) -> None:
-    """A05: signed by B in A's name, signed by A in B's, or with a `client_id` beside it that is another's."""
+    """Signed by B in A's name, signed by A in B's, or with a `client_id` beside it that is another's."""
     require_refused(keyed, statement(keyed.claims(), other.key, {"alg": "ES256", "kid": other.kid}))
     require_refused(keyed, statement(other.claims(), keyed.key, {"alg": "ES256", "kid": keyed.kid}))
     good = keyed.assertion()
@@ -199,7 +199,7 @@ def test_a_statement_of_one_client_is_not_another_s(keyed: KeyedPortal, other: K
     ids=lambda header: json.dumps(header)[:40],
 )
 def test_a_header_that_asks_for_anything_else_is_refused(keyed: KeyedPortal, header: dict[str, Any]) -> None:
-    """A09: kid is looked up among the client's own, and nowhere else."""
+    """`kid` is looked up among the client's own, and nowhere else."""
     require_refused(keyed, keyed.assertion(header=header))
 
 
@@ -210,7 +210,7 @@ def test_a_header_may_leave_out_what_is_not_needed(keyed: KeyedPortal, header: d
 
 
 def test_keys_in_the_header_are_never_looked_at(keyed: KeyedPortal) -> None:
-    """A09, ASVS 9.1.3: neither embedded ones, nor addresses of them; nothing is fetched."""
+    """ASVS 9.1.3: neither embedded ones, nor addresses of them; nothing is fetched."""
     stranger = new_key("ES256")
     jwk = stranger.as_dict(private=False)
     for header in (

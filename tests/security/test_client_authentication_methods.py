@@ -1,4 +1,4 @@
-"""Class A: who a client is, by secret or by nothing (security.md A01, A03, A11, A15, A17; RFC 6749 §2.3, ASVS 10.4.10)."""
+"""Who a client is, by secret or by nothing (RFC 6749 §2.3, ASVS 10.4.10)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def send(op: Provider, path: str, form: Mapping[str, str] = {}, headers: Mapping
 def test_the_registered_method_works_and_no_other(
     op: Provider, conf: Portal, post: Portal, public: Portal, keyed: KeyedPortal, path: str
 ) -> None:
-    """A17, ASVS 10.4.10: one policy at every endpoint."""
+    """ASVS 10.4.10: one policy at every endpoint."""
     good = [
         send(op, path, headers=basic("conf", conf.secret)),
         send(op, path, {"client_id": "conf"}, basic("conf", conf.secret)),
@@ -80,7 +80,7 @@ def test_the_registered_method_works_and_no_other(
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_an_empty_or_wrong_secret_is_no_secret(op: Provider, conf: Portal, post: Portal, path: str) -> None:
-    """A01: also where none is stored: for a public client and one with keys."""
+    """Also where none is stored: for a public client and one with keys."""
     wrong = [
         "",
         " ",
@@ -109,7 +109,7 @@ def test_an_empty_or_wrong_secret_is_no_secret(op: Provider, conf: Portal, post:
 
 
 def test_a_client_without_a_stored_secret_has_none_that_is_right(op: Provider) -> None:
-    """A01: NULL and the digest of nothing."""
+    """NULL and the digest of nothing."""
     emptied = op.client("emptied", grant_types=GRANTS, scope=SCOPE)
     for stored in ("NULL", "'\\x'::bytea", "sha256(''::bytea)"):
         with op.owner.transaction() as transaction:
@@ -123,7 +123,7 @@ def test_a_client_without_a_stored_secret_has_none_that_is_right(op: Provider) -
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_two_ways_at_once_are_refused(op: Provider, conf: Portal, post: Portal, keyed: KeyedPortal, path: str) -> None:
-    """A03, RFC 6749 §2.3: even where each would do by itself; and A's id with B's secret is nobody."""
+    """RFC 6749 §2.3: even where each would do by itself; and A's id with B's secret is nobody."""
     proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": keyed.assertion()}
     for form, headers in (
         ({"client_id": "conf", "client_secret": conf.secret}, basic("conf", conf.secret)),
@@ -168,7 +168,7 @@ def test_a_header_that_cannot_be_read_is_no_authentication(op: Provider, header:
 
 
 def test_a_header_that_came_twice_is_not_read(op: Provider, conf: Portal) -> None:
-    """A03: a server joins two headers by a comma."""
+    """A server joins two headers by a comma."""
     twice = conf.authorization + ", " + conf.authorization
     answered = send(op, "/token", headers={"Authorization": twice})
     assert answered.status == 400
@@ -195,7 +195,7 @@ def test_identifier_and_secret_are_form_encoded_in_the_header(op: Provider) -> N
 
 @pytest.mark.parametrize("kind", ["conf", "post", "public", "keyed"])
 def test_a_disabled_client_is_dead_at_every_endpoint(op: Provider, kind: str) -> None:
-    """A15: token, refresh, introspection, revocation, authorization; whatever way it authenticates."""
+    """Token, refresh, introspection, revocation, authorization; whatever way it authenticates."""
     name = "dying-" + kind
     keyed: KeyedPortal | None = None
     if kind == "keyed":

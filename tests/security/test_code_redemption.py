@@ -1,4 +1,4 @@
-"""Class C: the authorization code (security.md C01 to C11; RFC 6749 §4.1.2, §4.1.3, §10.5; RFC 9700 §4.5)."""
+"""The authorization code (RFC 6749 §4.1.2, §4.1.3, §10.5; RFC 9700 §4.5)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def home(op: Provider, portal: Portal, citizen: Person) -> Browser:
 
 
 def test_a_replayed_code_kills_what_it_bought(portal: Portal, home: Browser) -> None:
-    """C01, RFC 6749 §4.1.2: access and refresh token of the first use are dead with the very request that replays."""
+    """RFC 6749 §4.1.2: access and refresh token of the first use are dead with the very request that replays."""
     code = answer_of(portal, home, scope=OFFLINE)["code"]
     first = portal.redeem(code).json
     renewed = portal.refresh(first["refresh_token"]).json
@@ -52,7 +52,7 @@ def test_a_replayed_code_kills_what_it_bought(portal: Portal, home: Browser) -> 
 
 
 def test_a_replay_by_another_client_or_long_after_kills_as_well(op: Provider, portal: Portal, other: Portal, home: Browser) -> None:
-    """C01: whoever has a spent code has stolen it; nothing of what it bought is worth keeping."""
+    """Whoever has a spent code has stolen it; nothing of what it bought is worth keeping."""
     code = answer_of(portal, home, scope=OFFLINE)["code"]
     first = portal.redeem(code).json
     later(op, hours=3)
@@ -66,7 +66,7 @@ def test_a_replay_by_another_client_or_long_after_kills_as_well(op: Provider, po
 def test_every_fault_and_every_mixture_of_them_refuses(
     op: Provider, portal: Portal, other: Portal, home: Browser, faults: tuple[bool, bool, bool, bool]
 ) -> None:
-    """C03: wrong client, expired, wrong redirect URI, wrong verifier: one is enough; only without any is there a token."""
+    """Wrong client, expired, wrong redirect URI, wrong verifier: one is enough; only without any is there a token."""
     wrong_client, expired, wrong_redirect_uri, wrong_verifier = faults
     code = answer_of(portal, home, scope=OFFLINE)["code"]
     if expired:
@@ -100,12 +100,12 @@ def test_a_code_lives_sixty_seconds(op: Provider, portal: Portal, home: Browser)
     ["https://portal.example/other", "https://portal.example/CB", "https://portal.example/cb/", "https://portal.example/cb?", "x", "*"],
 )
 def test_the_redirect_uri_is_the_one_of_the_request(portal: Portal, home: Browser, uri: str) -> None:
-    """C05: registered or not, another is another."""
+    """Registered or not, another is another."""
     assert portal.redeem(answer_of(portal, home)["code"], redirect_uri=uri).json["error"] == "invalid_grant"
 
 
 def test_a_code_put_into_another_session_buys_nothing_there(op: Provider, portal: Portal, home: Browser) -> None:
-    """C07, RFC 9700 §4.5: the verifier of the victim's session does not fit; nor would its nonce."""
+    """RFC 9700 §4.5: the verifier of the victim's session does not fit; nor would its nonce."""
     injected = answer_of(portal, home, code_challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", nonce="of-the-thief")["code"]
     assert portal.redeem(injected).json["error"] == "invalid_grant"
     own = answer_of(portal, home, code_challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", nonce="of-the-thief")["code"]
@@ -114,7 +114,7 @@ def test_a_code_put_into_another_session_buys_nothing_there(op: Provider, portal
 
 
 def test_codes_cannot_be_guessed_nor_found_in_the_database(op: Provider, portal: Portal, home: Browser) -> None:
-    """C09: 256 random bits behind a recognisable prefix; the database holds digests only (law 9)."""
+    """256 random bits behind a recognisable prefix; the database holds digests only (law 9)."""
     codes = [answer_of(portal, home)["code"] for _ in range(200)]
     assert len(set(codes)) == 200
     assert {len(code) for code in codes} == {47}

@@ -1,4 +1,4 @@
-"""What the provider leaves in a browser: hidden from scripts, bound to its host, and deaf to what siblings put beside it (H07)."""
+"""What the provider leaves in a browser: hidden from scripts, bound to its host, and deaf to what siblings put beside it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_every_cookie_is_hidden_lax_and_of_this_host_alone(op: Provider) -> None
 
 
 def test_over_https_every_cookie_is_secure_and_bears_the_host_prefix(over_https: Provider) -> None:
-    """ASVS 3.3.1, 3.3.3; H07: a browser takes `__Host-` only from the host itself, without Domain, with Path=/ and Secure."""
+    """ASVS 3.3.1, 3.3.3: a browser takes `__Host-` only from the host itself, without Domain, with Path=/ and Secure."""
     seen = whole_walk(over_https)
     assert {value.partition("=")[0] for value in seen} == {
         "__Host-motcua-browser", "__Host-motcua-session", "__Host-motcua-device", "__Host-motcua-language",
@@ -75,7 +75,7 @@ def test_over_https_every_cookie_is_secure_and_bears_the_host_prefix(over_https:
 
 
 def test_over_https_a_plain_name_is_nobody(over_https: Provider) -> None:
-    """H07: what a sibling sets for the parent domain, without the prefix, is not looked at."""
+    """What a sibling sets for the parent domain, without the prefix, is not looked at."""
     portal, person, browser = over_https.client("prefix"), over_https.person(second_factor=False), Browser(over_https)
     browser.sign_in(person, browser.open(portal.ask()))
     value = browser.cookies["__Host-motcua-session"]
@@ -118,7 +118,7 @@ def test_over_https_every_answer_tells_browsers_to_come_by_https_alone(over_http
     ],
 )
 def test_a_session_cookie_that_is_not_plainly_one_is_none(journeys: Journeys, header: str) -> None:
-    """H07, trap: repeated names, nameless cookies and quotes read differently elsewhere; here they are nobody's."""
+    """Repeated names, nameless cookies and quotes read differently elsewhere; here they are nobody's."""
     mine, other = session_of(journeys.signed_in()), session_of(journeys.signed_in())
     sent = header.format(mine=mine, other=other)
     answered = journeys.op.call("GET", journeys.plain.ask(prompt="none"), headers={"Cookie": sent})
@@ -133,14 +133,14 @@ def test_the_control_a_session_cookie_among_others_is_found(journeys: Journeys, 
 
 
 def test_two_hundred_big_cookies_are_no_fault_of_ours(journeys: Journeys) -> None:
-    """H07: a cookie bomb leads to a page, never a 500; without it the browser works."""
+    """A cookie bomb leads to a page, never a 500; without it the browser works."""
     bomb = "; ".join(f"c{number}={'x' * 4000}" for number in range(200))
     assert journeys.op.call("GET", "/help", headers={"Cookie": bomb}).status in {200, 400, 431}
     assert journeys.op.call("GET", journeys.plain.ask(), headers={"Cookie": bomb}).status in {303, 400, 431}
 
 
 def test_cookies_hold_nothing_about_a_person_or_a_request(journeys: Journeys, op: Provider) -> None:
-    """Q05; NIST SP 800-63B-4 §5.1: opaque values only."""
+    """NIST SP 800-63B-4 §5.1: opaque values only."""
     person = op.person(second_factor=False)
     browser = Browser(op)
     browser.open(journeys.plain.ask(login_hint=person.username, state="state-of-the-portal"))
@@ -150,7 +150,7 @@ def test_cookies_hold_nothing_about_a_person_or_a_request(journeys: Journeys, op
 
 
 def test_a_page_that_renews_no_proof_sets_no_session_cookie(journeys: Journeys) -> None:
-    """H05: nothing that a cache or a link could hand to somebody else."""
+    """Nothing that a cache or a link could hand to somebody else."""
     browser = journeys.signed_in()
     for target in ("/", "/help", "/logout", journeys.plain.ask(prompt="none")):
         assert [value for name, value in browser.send("GET", target).headers if name == "Set-Cookie"] == []

@@ -1,4 +1,4 @@
-"""Nothing is changed by a form that another site, another browser or another page made (ASVS 3.5.1; security.md X05)."""
+"""Nothing is changed by a form that another site, another browser or another page made (ASVS 3.5.1)."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_browser_that_tells_no_sec_fetch_site_is_judged_by_origin_and_proof(jo
 
 
 def test_no_page_of_an_interaction_changes_anything_by_get(journeys: Journeys) -> None:
-    """X05: the GET variants of what forms do show a page, whatever the address says."""
+    """The GET variants of what forms do show a page, whatever the address says."""
     filled = journeys.filled("consent")
     answered = filled.browser.send("GET", filled.action + "?decision=allow&csrf_token=" + filled.fields["csrf_token"])
     assert answered.status == 200
@@ -111,7 +111,7 @@ def test_no_page_of_an_interaction_changes_anything_by_get(journeys: Journeys) -
 
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
 def test_a_method_cannot_be_overridden(journeys: Journeys, header: str) -> None:
-    """H03: a GET stays a GET."""
+    """A GET stays a GET."""
     filled = journeys.filled("withdraw_consent")
     assert filled.browser.send("GET", "/consents/withdraw", None, **{header: "POST"}).status == 405
     assert filled.browser.send("GET", "/?_method=POST", None, **{header: "POST"}).status == 200

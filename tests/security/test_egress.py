@@ -1,4 +1,4 @@
-"""The one door out (law 7; security.md group S)."""
+"""The one door out (law 7)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def sink() -> Iterator[PortalSink]:
     ],
 )
 def test_an_address_that_leads_inside_is_refused_at_registration_and_at_the_call(url: str) -> None:
-    """Security.md S01. Nothing is looked up and nobody is called."""
+    """Nothing is looked up and nobody is called."""
 
     def nobody(*_: object) -> list[str]:
         raise AssertionError
@@ -85,7 +85,7 @@ def test_an_address_of_a_public_portal_is_accepted_without_asking_anybody() -> N
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["10.1.2.3"], ["169.254.169.254"], ["8.8.8.8", "10.0.0.1"], ["::1"], []])
 def test_a_name_that_leads_to_one_private_address_is_not_called_at_all(addresses: list[str]) -> None:
-    """Security.md S03: one address that is not public spoils the name."""
+    """One address that is not public spoils the name."""
     called: list[str] = []
 
     def connect(address: str, _port: int, _seconds: float) -> socket.socket:
@@ -99,7 +99,7 @@ def test_a_name_that_leads_to_one_private_address_is_not_called_at_all(addresses
 
 
 def test_an_open_and_a_closed_port_of_this_machine_are_refused_alike(sink: PortalSink) -> None:
-    """Security.md S01: the same refusal, and no connection whose duration could tell."""
+    """The same refusal, and no connection whose duration could tell."""
     egress = Egress(resolve=lambda _host, _port: ["127.0.0.1"])
     refusals = []
     for port in (sink.server_address[1], 1):
@@ -129,7 +129,7 @@ def test_a_failed_call_tells_whoever_chose_the_address_nothing_but_that_it_faile
 
 
 def test_a_name_is_looked_up_once_and_the_connection_goes_to_the_address_that_was_judged() -> None:
-    """Security.md S03: the second answer of a rebinding name is never asked for."""
+    """The second answer of a rebinding name is never asked for."""
     answers = iter([["8.8.8.8"], ["127.0.0.1"]])
     looked_up, called = [], []
 
@@ -237,7 +237,7 @@ def test_a_portal_with_a_certificate_for_its_name_is_told(authority: Authority) 
 
 @pytest.mark.parametrize("named", ["other.example", "8.8.8.8"])
 def test_a_certificate_for_another_name_or_for_the_address_is_refused(authority: Authority, named: str) -> None:
-    """Security.md S09; RFC 9525: the name that was chosen counts, not the address it leads to, nor the common name."""
+    """RFC 9525: the name that was chosen counts, not the address it leads to, nor the common name."""
     with PortalSink(tls=authority.server(named)) as sink:
         with pytest.raises(NotReachable) as caught:
             reach(sink, authority.root).post_form("https://portal.example/", {})
@@ -261,7 +261,6 @@ def test_a_root_that_nobody_trusts_is_refused(authority: Authority) -> None:
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 def test_tls_older_than_1_2_is_refused(authority: Authority) -> None:
-    """Security.md S09."""
     with PortalSink(tls=authority.server("portal.example", newest=ssl.TLSVersion.TLSv1_1)) as sink:
         with pytest.raises(NotReachable):
             reach(sink, authority.root).post_form("https://portal.example/", {})
@@ -318,7 +317,7 @@ def test_no_more_than_64_kilobytes_of_an_answer_are_read(sink: PortalSink) -> No
 
 @pytest.mark.parametrize("mode", ["hang", "drip"])
 def test_a_call_ends_by_its_deadline_even_if_something_keeps_arriving(sink: PortalSink, mode: str) -> None:
-    """Security.md §4.3: the total is one deadline, not one for each wait."""
+    """The total is one deadline, not one for each wait."""
     sink.modes["portal"] = [mode]
     began = time.monotonic()
     with pytest.raises(NotReachable) as caught:

@@ -1,4 +1,4 @@
-"""Nothing tells whether a number has an account: same answers, same work, same record (security.md E01, E07; ASVS 6.3.8)."""
+"""Nothing tells whether a number has an account: same answers, same work, same record (ASVS 6.3.8)."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def test_a_number_typed_with_spaces_finds_its_account(rooms: Rooms) -> None:
 
 
 def test_full_width_digits_are_not_the_number(rooms: Rooms) -> None:
-    """Security.md E07: one account, one spelling; what only looks like it is refused."""
+    """One account, one spelling; what only looks like it is refused."""
     number = add_citizen(rooms).personal_number
     lookalike = "".join(chr(ord("\N{FULLWIDTH DIGIT ZERO}") + int(digit)) for digit in number)
     assert rooms.accounts.find_by_number(lookalike) is None
 
 
 def test_no_number_phone_or_mail_stands_in_the_database(rooms: Rooms, owner_database: Database) -> None:
-    """Law 9; security.md E13: sealed or indexed, in tables and in audit bodies."""
+    """Law 9: sealed or indexed, in tables and in audit bodies."""
     citizen = activate(rooms, add_citizen(rooms))
     person = rooms.accounts.person(citizen.holder_id)
     assert person.phone is not None

@@ -1,4 +1,4 @@
-"""Nobody learns from a page whether somebody has an account, or in what state it is (ASVS 6.3.8; security.md E01, 4.2)."""
+"""Nobody learns from a page whether somebody has an account, or in what state it is (ASVS 6.3.8)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def sign_in_tries(op: Provider) -> dict[str, tuple[str, str]]:
 
 
 def test_a_sign_in_that_fails_says_the_same_for_everybody(journeys: Journeys, op: Provider) -> None:
-    """E01: status, headers, cookies and body, modulo what is fresh each time."""
+    """Status, headers, cookies and body, modulo what is fresh each time."""
     answers = {}
     for state, (number, password) in sign_in_tries(op).items():
         browser = journeys.at_sign_in()
@@ -97,7 +97,7 @@ def test_the_control_a_right_password_says_something_else(journeys: Journeys, op
 
 @pytest.mark.parametrize("hint", ["known", "unknown", "pending", "locked"])
 def test_a_login_hint_is_answered_the_same_for_everybody(journeys: Journeys, op: Provider, hint: str) -> None:
-    """E01, L09: by a page, and silently."""
+    """By a page, and silently."""
     number = {
         "known": lambda: op.person().username,
         "unknown": lambda: UNKNOWN_NUMBER,
@@ -114,7 +114,7 @@ def test_a_login_hint_is_answered_the_same_for_everybody(journeys: Journeys, op:
 
 
 def test_an_activation_that_fails_says_the_same_for_everybody(journeys: Journeys, op: Provider) -> None:
-    """E01: unknown number, known number, somebody else's code, a code that is over, a locked account."""
+    """Unknown number, known number, somebody else's code, a code that is over, a locked account."""
     _, number, code = journeys.at_activate()
     disabled = op.person()
     disabled_code = op.rooms.activation.issue(disabled.account_id, by="test", origin=OPERATOR)
@@ -140,7 +140,7 @@ def test_an_activation_that_fails_says_the_same_for_everybody(journeys: Journeys
 
 
 def test_when_guesses_run_out_it_happens_the_same_way_for_everybody(journeys: Journeys, op: Provider) -> None:
-    """E01, 4.2: the sixth try is refused unchecked, after the same number of tries, with the same page and Retry-After."""
+    """The sixth try is refused unchecked, after the same number of tries, with the same page and Retry-After."""
     known, disabled = op.person(), locked(op, op.person())
     walks = []
     for number in (known.username, "079203888888", disabled.username, pending_number(op)):
@@ -177,7 +177,7 @@ def test_a_flood_of_passwords_from_elsewhere_does_not_shut_out_the_person_s_own_
 
 
 def test_the_code_of_an_application_has_guesses_of_its_own(journeys: Journeys, op: Provider) -> None:
-    """O03: five, then a page with Retry-After, on every path to it; the password's guesses are untouched."""
+    """Five, then a page with Retry-After, on every path to it; the password's guesses are untouched."""
     person = op.person()
     for tried in range(6):
         browser = journeys.at_totp(person) if tried % 2 else _at_step_up(journeys, person)

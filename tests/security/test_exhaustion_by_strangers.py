@@ -1,4 +1,4 @@
-"""Strangers cannot use up processor or stores with what they send (security.md group N)."""
+"""Strangers cannot use up processor or stores with what they send."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def journeys(op: Provider) -> Journeys:
 
 @pytest.mark.parametrize("name", sorted(BOMBS))
 def test_a_parameter_built_to_be_slow_is_not(op: Provider, journeys: Journeys, name: str) -> None:
-    """N05, N09: within 50 ms of processor time, whatever comes of it."""
+    """Within 50 ms of processor time, whatever comes of it."""
     asked = journeys.plain.ask(**{name.strip(): BOMBS[name]})
     took = []
     for _ in range(3):
@@ -54,7 +54,7 @@ def test_a_parameter_built_to_be_slow_is_not(op: Provider, journeys: Journeys, n
 
 
 def test_unfinished_requests_leave_nothing_in_the_database_and_end_by_themselves(op: Provider, journeys: Journeys) -> None:
-    """N07: an unfinished flow is 4 kB at most in Redis, for half an hour at most, and not a row."""
+    """An unfinished flow is 4 kB at most in Redis, for half an hour at most, and not a row."""
     before = _counts(op)
     for number in range(30):
         Browser(op).open(journeys.plain.ask(state="s" * 1000, login_hint=str(number)))

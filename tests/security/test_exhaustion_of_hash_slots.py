@@ -1,4 +1,4 @@
-"""A flood of passwords is turned away at once, and leaves the rest running (security.md N01 and 4.4)."""
+"""A flood of passwords is turned away at once, and leaves the rest running."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def remote(served: Served) -> Iterator[Remote]:
 
 
 def test_a_flood_of_passwords_is_turned_away_at_once_and_leaves_the_rest_running(served: Served, remote: Remote) -> None:
-    """N01: 503 with Retry-After, quickly; JWKS and a live session's codes are answered meanwhile; nothing is a 500."""
+    """503 with Retry-After, quickly; JWKS and a live session's codes are answered meanwhile; nothing is a 500."""
     journeys = Journeys(remote)
     known_to(served, journeys.plain.client_id)
     regular = journeys.signed_in()

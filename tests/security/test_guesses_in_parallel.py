@@ -1,4 +1,4 @@
-"""Guesses made at once never get more than the limit (security.md O05; CVE-2024-4629)."""
+"""Guesses made at once never get more than the limit (CVE-2024-4629)."""
 
 from __future__ import annotations
 

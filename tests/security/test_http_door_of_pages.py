@@ -1,4 +1,4 @@
-"""One request, one meaning: hosts, proxies, methods, paths, sizes, bodies and characters (security.md group H; law 6)."""
+"""One request, one meaning: hosts, proxies, methods, paths, sizes, bodies and characters (law 6)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def address_seen(op: Provider, peer: str, forwarded: str | None) -> str | int:
 )  # fmt: skip
 @pytest.mark.parametrize("target", ["/help", "/.well-known/openid-configuration", "/i/x/sign-in", "/nowhere"])
 def test_a_request_for_another_host_is_nobody_s(op: Provider, host: str, target: str) -> None:
-    """H01, law 6: 421 or 400 whatever the path; the address that was asked appears nowhere."""
+    """Law 6: 421 or 400 whatever the path; the address that was asked appears nowhere."""
     answered = op.call("GET", target, headers={"Host": host})
     assert answered.status in {400, 421}
     assert answered.header("location") is None
@@ -76,7 +76,7 @@ def test_a_request_for_another_host_is_nobody_s(op: Provider, host: str, target:
      "X-Sendfile-Type"],
 )  # fmt: skip
 def test_no_header_of_a_proxy_changes_an_answer(op: Provider, behind_proxy: Provider, journeys: Journeys, name: str) -> None:
-    """H03: sent directly or by a trusted proxy, the answer is the one without it."""
+    """Sent directly or by a trusted proxy, the answer is the one without it."""
     for provider in (op, behind_proxy):
         for target in ("/.well-known/openid-configuration", "/help", journeys.plain.ask(prompt="none"), "/logout"):
             without = provider.call("GET", target, address="10.0.0.1")
@@ -131,7 +131,7 @@ def test_without_listed_proxies_nobody_says_for_whom_they_ask(op: Provider, forw
     ],
 )
 def test_a_listed_proxy_is_believed_one_hop_at_a_time(behind_proxy: Provider, peer: str, forwarded: str | None, seen: str | int) -> None:
-    """Law 6; trap 11: the last address that no listed proxy vouches for; what is no address is no request."""
+    """Law 6: the last address that no listed proxy vouches for; what is no address is no request."""
     assert address_seen(behind_proxy, peer, forwarded) == seen
 
 
@@ -146,7 +146,6 @@ def test_networks_of_proxies_are_read_as_networks(behind_proxy: Provider) -> Non
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", "GETS", ""])
 @pytest.mark.parametrize("target", ["/", "/help", "/logout/confirm", "/authorize", "/token"])
 def test_a_method_that_is_none_of_ours_is_refused(op: Provider, method: str, target: str) -> None:
-    """H03."""
     assert op.call(method, target).status == 405
 
 
@@ -171,7 +170,7 @@ def test_options_tells_methods_and_lets_no_other_site_read_a_page(journeys: Jour
      "/i//sign-in", "/i/", "/i/x/y/z", "/i/x/sign-in/", "/static/", "/static/..%2f", "/static//x", "/logout#x", "/logoút"],
 )  # fmt: skip
 def test_a_path_written_otherwise_is_another_path(journeys: Journeys, path: str) -> None:
-    """H15: proxy and application cannot disagree about what was asked: only the plain spelling is anything."""
+    """Proxy and application cannot disagree about what was asked: only the plain spelling is anything."""
     for browser in (Browser(journeys.op), journeys.signed_in()):
         sent = {"motcua-x": "y"} | browser.cookies
         cookies = "; ".join(f"{name}={value}" for name, value in sent.items())
@@ -214,12 +213,11 @@ def call_raw(op: Provider, path: str, more: dict[str, Any], method: str = "GET",
     ],
 )
 def test_what_is_too_large_is_refused_before_anything_is_done(op: Provider, kwargs: dict[str, Any], statuses: set[int]) -> None:
-    """security.md 4.3; N05."""
     assert op.call(**kwargs).status in statuses
 
 
 def test_a_field_as_long_as_a_body_allows_is_a_page_again(journeys: Journeys) -> None:
-    """N05: long passwords, codes and numbers are refused by their form, quickly, and never hashed as they are."""
+    """Long passwords, codes and numbers are refused by their form, quickly, and never hashed as they are."""
     for endpoint, fields in (
         ("sign_in", {"username": "1" * 60_000}),
         ("sign_in", {"password": "x" * 60_000}),
@@ -240,7 +238,7 @@ def test_a_field_as_long_as_a_body_allows_is_a_page_again(journeys: Journeys) ->
 
 @pytest.mark.parametrize("body", [b"username=%ff", b"username=\xff\xfe", b"username=%", b"username=%zz", b"username=%00", b"\x00", b"%c0%ae=1", b"username=%ed%a0%80"])
 def test_a_form_that_is_not_utf_8_is_refused(journeys: Journeys, body: bytes) -> None:
-    """H11, E07: one strict reading; nothing is replaced or left out."""
+    """One strict reading; nothing is replaced or left out."""
     browser = journeys.at_sign_in()
     cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     answered = journeys.op.call("POST", browser.at, body=body, headers={"Cookie": cookies, **SAME_ORIGIN})
@@ -255,7 +253,7 @@ def test_a_form_that_is_not_utf_8_is_refused(journeys: Journeys, body: bytes) ->
      "application/x-www-form-urlencodedx", "application/octet-stream"],
 )  # fmt: skip
 def test_a_body_that_is_no_form_is_refused(journeys: Journeys, content_type: str) -> None:
-    """H11, X05: what a cross-site page can send without a preflight is nothing to us."""
+    """What a cross-site page can send without a preflight is nothing to us."""
     filled = journeys.filled("consent")
     cookies = "; ".join(f"{name}={value}" for name, value in filled.browser.cookies.items())
     body = json.dumps(filled.fields).encode()
@@ -266,7 +264,7 @@ def test_a_body_that_is_no_form_is_refused(journeys: Journeys, content_type: str
 
 @pytest.mark.parametrize("value", ["٠٧٩٢٠٣٠٠١٢٣٤", "０７９２０３００１２３４", "079203001234\u200b", "079203001234\u202e", "0792030012_34", "079203001234e0"])
 def test_digits_that_only_look_right_are_no_digits(journeys: Journeys, value: str) -> None:
-    """E07, trap 9: neither a number nor a code is folded into another one."""
+    """Neither a number nor a code is folded into another one."""
     filled = journeys.filled("sign_in")
     page = filled.send(filled.fields | {"username": value}, Sec_Fetch_Site="same-origin")
     assert page.status == 200
@@ -274,7 +272,6 @@ def test_digits_that_only_look_right_are_no_digits(journeys: Journeys, value: st
 
 
 def test_a_full_width_form_of_a_good_code_is_no_code(journeys: Journeys, op: Provider) -> None:
-    """O01."""
     person = op.person()
     browser = journeys.at_totp(person)
     code = person.code(op.clock)

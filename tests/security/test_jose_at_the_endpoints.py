@@ -1,4 +1,4 @@
-"""Class J: signed statements where they are read: client assertions and `id_token_hint` (security.md J01 to J19; RFC 8725)."""
+"""Signed statements where they are read: client assertions and `id_token_hint` (RFC 8725)."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def hint(op: Provider, portal: Portal, home: Browser) -> str:
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forged_client_assertion_is_refused(keyed: KeyedPortal, name: str) -> None:
-    """J01, J03, J05, J09, J11: the good one of the same claims is taken."""
+    """The good one of the same claims is taken."""
     good = keyed.assertion()
     forged = FORGERIES[name](claims_of(good), good)
     assert forged != good
@@ -127,14 +127,14 @@ def test_a_forged_client_assertion_is_refused(keyed: KeyedPortal, name: str) -> 
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forged_hint_is_refused(portal: Portal, home: Browser, hint: str, name: str) -> None:
-    """J01, J03, L09: never a code for it; the good one gets one."""
+    """Never a code for it; the good one gets one."""
     said = answer_of(portal, home, prompt="none", id_token_hint=FORGERIES[name](claims_of(hint), hint))
     assert said["error"] == "invalid_request"
     assert "code" in answer_of(portal, home, prompt="none", id_token_hint=hint)
 
 
 def test_a_public_key_is_no_hmac_secret(op: Provider, portal: Portal, home: Browser, hint: str) -> None:
-    """J01, RFC 8725 §2.1: with whatever spelling of the published key somebody signs."""
+    """RFC 8725 §2.1: with whatever spelling of the published key somebody signs."""
     for key in op.call("GET", "/jwks").json["keys"]:
         for secret in (json.dumps(key).encode(), base64.urlsafe_b64decode((key.get("n") or key["x"]) + "=="), key["kid"].encode()):
             for alg in ("HS256", "HS384", "HS512", "RS256"):
@@ -144,7 +144,7 @@ def test_a_public_key_is_no_hmac_secret(op: Provider, portal: Portal, home: Brow
 
 @pytest.mark.parametrize("size", [8193, 30_000, 60_000])
 def test_what_is_too_long_is_refused_before_it_is_read(op: Provider, keyed: KeyedPortal, portal: Portal, size: int) -> None:
-    """J07: within a quarter of a second of CPU, whatever part of it is long."""
+    """Within a quarter of a second of CPU, whatever part of it is long."""
     for forged in ("A" * size + ".A.A", "A." + "A" * size + ".A", "A.A." + "A" * size, "." * size, "A" * size):
         began = time.process_time()
         assert keyed.credentials(forged).status == 401
@@ -155,14 +155,14 @@ def test_what_is_too_long_is_refused_before_it_is_read(op: Provider, keyed: Keye
 
 
 def test_a_hash_of_the_access_token_stands_in_the_id_token(op: Provider, portal: Portal, home: Browser) -> None:
-    """J15, OIDC Core §3.1.3.6: the left half of SHA-256, of this access token and no other."""
+    """OIDC Core §3.1.3.6: the left half of SHA-256, of this access token and no other."""
     tokens = portal.redeem(answer_of(portal, home)["code"]).json
     half = hashlib.sha256(tokens["access_token"].encode()).digest()[:16]
     assert claims_of(tokens["id_token"])["at_hash"] == base64.urlsafe_b64encode(half).rstrip(b"=").decode()
 
 
 def test_a_request_object_is_refused_unread(op: Provider, portal: Portal) -> None:
-    """J19, OIDC Core §6.1: signed, unsigned or encrypted: not supported, and nothing in it counts."""
+    """OIDC Core §6.1: signed, unsigned or encrypted: not supported, and nothing in it counts."""
     inside = {"redirect_uri": "https://evil.test/", "scope": "openid identity", "client_id": "portal"}
     for made in (unsigned("none")(inside, ""), part(inside), "x.y.z", FORGERIES["five parts (a JWE)"]({}, "")):
         answered = op.call("GET", portal.ask(request=made))

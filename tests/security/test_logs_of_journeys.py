@@ -1,4 +1,4 @@
-"""No person and no secret reaches a log, an audit body or an address in clear (law 10; ASVS 16.2.5; security.md X11, E13)."""
+"""No person and no secret reaches a log, an audit body or an address in clear (law 10; ASVS 16.2.5)."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_a_fault_of_ours_is_logged_by_where_it_was_and_never_by_what_was_typed(s
 
 @pytest.mark.parametrize("path", ['/x","level":"critical', "/a%0d%0aevil", "/%1b[31mred", "/\u2028", "/" + "a" * 3000])
 def test_nothing_in_an_address_makes_a_second_line_or_a_long_one(served: Served, path: str) -> None:
-    """X11: one JSON object a line, each field bounded."""
+    """One JSON object a line, each field bounded."""
     before, after = len(served.log.read_text(encoding="utf-8").splitlines()), f"/after-{hashlib.sha256(path.encode()).hexdigest()}"
     served.get(quote(path, safe="/%"))
     served.get(after)

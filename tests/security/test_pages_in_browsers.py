@@ -1,4 +1,4 @@
-"""No page runs, frames, keeps or leaks what somebody else chose (security.md group X; R19, R21, H05; ASVS 3.4)."""
+"""No page runs, frames, keeps or leaks what somebody else chose (ASVS 3.4)."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def require_inert(page: Answered) -> None:
 
 @pytest.mark.parametrize("name", REQUEST_PARAMETERS)
 def test_whatever_stands_in_an_authorization_request_is_inert_on_the_page_it_leads_to(journeys: Journeys, name: str) -> None:
-    """X01: 22 payloads through every parameter: on the page, the error page, and the form that posts itself."""
+    """22 payloads through every parameter: on the page, the error page, and the form that posts itself."""
     for payload in PAYLOADS:
         for more in ({}, {"response_mode": "form_post", "prompt": "none"}):
             browser = Browser(journeys.op)
@@ -120,7 +120,6 @@ def test_whatever_stands_in_an_authorization_request_is_inert_on_the_page_it_lea
 
 @pytest.mark.parametrize("name", LOGOUT_PARAMETERS)
 def test_whatever_stands_in_a_sign_out_request_is_inert(journeys: Journeys, name: str) -> None:
-    """X01, R21."""
     browser = journeys.signed_in()
     for payload in PAYLOADS:
         given = {"client_id": journeys.plain.client_id} | {name: payload}
@@ -130,7 +129,7 @@ def test_whatever_stands_in_a_sign_out_request_is_inert(journeys: Journeys, name
 
 @pytest.mark.parametrize("endpoint", ["sign_in", "totp", "recovery_code", "enrol", "consent", "account", "level", "activate", "activate_password"])
 def test_whatever_is_typed_into_a_form_is_inert_on_the_page_that_comes_back(journeys: Journeys, endpoint: str) -> None:
-    """X01; and secrets are not sent back at all."""
+    """Secrets are not sent back at all."""
     filled = journeys.filled(endpoint)
     for payload in PAYLOADS[:16]:
         fields = dict.fromkeys(FORM_FIELDS, payload) | {"csrf_token": filled.fields["csrf_token"]}
@@ -153,7 +152,7 @@ def test_what_is_secret_is_not_sent_back_to_the_page(journeys: Journeys) -> None
 
 @pytest.mark.parametrize("path", ["/", "/help", "/activate", "/nowhere", "/logout", "/i/unknown/sign-in", "/signed-out/unknown"])
 def test_whatever_stands_in_an_address_or_header_is_inert(journeys: Journeys, path: str) -> None:
-    """X01: the query that the other language's link keeps, and headers that a page might show."""
+    """The query that the other language's link keeps, and headers that a page might show."""
     for payload in PAYLOADS:
         browser = Browser(journeys.op)
         require_inert(browser.send("GET", f"{path}?{quote(payload)}={quote(payload)}&lang=en"))
@@ -163,7 +162,7 @@ def test_whatever_stands_in_an_address_or_header_is_inert(journeys: Journeys, pa
 
 
 def test_a_browser_that_calls_itself_something_is_shown_by_a_name_of_ours(journeys: Journeys, op: Provider) -> None:
-    """X11: the session list names known browsers only, never the header itself."""
+    """The session list names known browsers only, never the header itself."""
     person = op.person(second_factor=False)
     browser = journeys.at_sign_in()
     action, fields = browser.form()
@@ -177,7 +176,7 @@ def test_a_browser_that_calls_itself_something_is_shown_by_a_name_of_ours(journe
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "</title>"])
 def test_the_name_of_a_portal_is_text_and_nothing_else(op: Provider, name: str) -> None:
-    """X07, X01: on every page that says who asks."""
+    """On every page that says who asks."""
     own = Journeys(op)
     portal = op.client(f"named{op.people}{len(name)}", client_name=name, minimum_acr="urn:motcua:acr:ial2.aal1")
     own.plain = own.strong = own.checked = portal
@@ -233,7 +232,7 @@ def require_guarded(page: Answered) -> None:
 
 @pytest.mark.parametrize("endpoint", PAGES)
 def test_every_page_is_guarded_and_loads_nothing_from_elsewhere(journeys: Journeys, endpoint: str) -> None:
-    """ASVS 3.4.3 to 3.4.6; R19: no third-party resource, hence no Referer to anybody."""
+    """ASVS 3.4.3 to 3.4.6: no third-party resource, hence no Referer to anybody."""
     page = journeys.pages[endpoint]().page
     assert page is not None
     assert page.status == 200
@@ -277,7 +276,7 @@ def test_a_head_says_what_a_get_would_say(journeys: Journeys) -> None:
 
 @pytest.mark.parametrize("value", ["//evil.example", "/\\evil.example", "https:evil.example", "/%09/evil.example", "/.evil", "https://evil.example/", "\\\\evil"])
 def test_nothing_in_an_address_leads_the_browser_away(journeys: Journeys, op: Provider, value: str) -> None:
-    """R21: whatever such parameters are called elsewhere, here they are nobody's; the language's link stays on its page."""
+    """Whatever such parameters are called elsewhere, here they are nobody's; the language's link stays on its page."""
     extra = dict.fromkeys(("next", "referrer", "returnTo", "return_to", "callbackURL", "continue", "url", "redirect", "rd", "lang"), value)
     for browser in (Browser(op), journeys.signed_in()):
         for path in ("/", "/help", "/logout", "/activate", "/activated"):
@@ -294,7 +293,7 @@ def test_nothing_in_an_address_leads_the_browser_away(journeys: Journeys, op: Pr
 
 
 def test_the_form_that_posts_itself_goes_to_the_registered_address_only(journeys: Journeys, op: Provider) -> None:
-    """R13; OAuth 2.0 Form Post Response Mode: the policy names that one origin."""
+    """OAuth 2.0 Form Post Response Mode: the policy names that one origin."""
     page = journeys.signed_in().open(journeys.plain.ask(response_mode="form_post", state='"><script>alert(1)</script>'))
     require_inert(page)
     action = re.findall(r'<form method="post" action="([^"]+)"', page.text)
@@ -309,14 +308,14 @@ def test_the_form_that_posts_itself_goes_to_the_registered_address_only(journeys
 
 @pytest.mark.parametrize("path", ["/x.css", "/.css", "/static/../", "/home.css", "/logout/x.js", "/index.html", "/static/x.css", "/help/x.css"])
 def test_no_address_makes_a_cache_believe_that_a_page_is_a_file(journeys: Journeys, path: str) -> None:
-    """H05: web cache deception."""
+    """Web cache deception."""
     page = journeys.signed_in().send("GET", path)
     assert page.status == 404
     assert "max-age" not in (page.header("cache-control") or "")
 
 
 def test_only_files_named_by_their_content_are_kept(journeys: Journeys, op: Provider) -> None:
-    """H05: what is cached is the same for everybody and sets nothing."""
+    """What is cached is the same for everybody and sets nothing."""
     files = re.findall(r'(?:href|src)="(/static/[^"]+)"', Browser(op).send("GET", "/help").text)
     assert len(files) >= 3
     for file in files:
@@ -329,7 +328,6 @@ def test_only_files_named_by_their_content_are_kept(journeys: Journeys, op: Prov
 
 @pytest.mark.parametrize("path", ["/metrics", "/debug", "/console", "/.git/config", "/.env", "/healthz", "/health", "/openapi.json", "/server-status", "/admin", "/robots.txt.bak", "/static/", "/static/manifest.json"])
 def test_nothing_about_the_inside_is_served(op: Provider, path: str) -> None:
-    """H13."""
     answered = Browser(op).send("GET", path)
     assert answered.status == 404
     assert not re.search(rb"Traceback|werkzeug|flask|python|psycopg|granian", answered.body, re.IGNORECASE)

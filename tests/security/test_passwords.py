@@ -1,4 +1,4 @@
-"""Passwords: what may be set, what is checked, and that nobody waits for ever (security.md O17, O19, 4.4; NIST §3.1.1)."""
+"""Passwords: what may be set, what is checked, and that nobody waits for ever (NIST §3.1.1)."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_every_hash_has_a_salt_of_its_own() -> None:
 
 
 def test_of_two_places_strangers_get_one() -> None:
-    """Security.md 4.4: a flood from unknown devices leaves a place to known ones; others are refused at once."""
+    """A flood from unknown devices leaves a place to known ones; others are refused at once."""
     slots = HashSlots(running=2, places=2, kept_for_known_devices=1)
     with slots.take(known_device=False):
         with pytest.raises(HashSlotsBusy) as refusal, slots.take(known_device=False):

@@ -1,4 +1,4 @@
-"""Class P: PKCE cannot be stripped, weakened or confused (security.md P01 to P07; RFC 7636, RFC 9700 §2.1.1, §4.8)."""
+"""PKCE cannot be stripped, weakened or confused (RFC 7636, RFC 9700 §2.1.1, §4.8)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ STRIPPED = [
 @pytest.mark.parametrize("changes", STRIPPED, ids=str)
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none", "private_key_jwt"])
 def test_no_client_begins_without_a_challenge(op: Provider, method: str, changes: dict[str, str | None]) -> None:
-    """P01, P03: confidential or public alike, at the authorization endpoint already."""
+    """Confidential or public alike, at the authorization endpoint already."""
     name = "with-" + method.replace("_", "-")
     if method == "private_key_jwt":
         asking = Portal(op, name, "", {"redirect_uris": [f"https://{name}.example/cb"], "profile": "baseline"})
@@ -74,7 +74,7 @@ def test_the_verifier_is_the_one_behind_the_challenge(portal: Portal, home: Brow
 
 
 def test_a_verifier_is_never_left_out(portal: Portal, home: Browser) -> None:
-    """P01: and what was left out cost no code."""
+    """What was left out cost no code."""
     code = answer_of(portal, home)["code"]
     assert portal.redeem(code, code_verifier=None).json["error"] == "invalid_request"
     assert portal.redeem(code).status == 200
@@ -86,13 +86,13 @@ def test_a_legacy_client_may_do_without(legacy: Portal, legacy_home: Browser) ->
 
 
 def test_a_verifier_for_a_code_without_a_challenge_is_refused(legacy: Portal, legacy_home: Browser) -> None:
-    """P05, RFC 9700 §4.8.2: somebody stripped the challenge on the way."""
+    """RFC 9700 §4.8.2: somebody stripped the challenge on the way."""
     answered = legacy.redeem(answer_of(legacy, legacy_home)["code"], code_verifier="v" * 43)
     assert answered.json["error"] == "invalid_grant"
 
 
 def test_a_challenge_that_a_legacy_client_sent_is_demanded(legacy: Portal, legacy_home: Browser) -> None:
-    """P05: once begun with PKCE it ends with PKCE."""
+    """Once begun with PKCE it ends with PKCE."""
     with_pkce = {"code_challenge": s256("v" * 43), "code_challenge_method": "S256"}
     assert legacy.redeem(answer_of(legacy, legacy_home, **with_pkce)["code"]).json["error"] == "invalid_grant"
     assert legacy.redeem(answer_of(legacy, legacy_home, **with_pkce)["code"], code_verifier="w" * 43).json["error"] == "invalid_grant"

@@ -1,4 +1,4 @@
-"""One-time things under parallel tries on two nodes (law 1; security.md C01, T01, A07, O01): one winner, and what should die is dead."""
+"""One-time things under parallel tries on two nodes (law 1): one winner, and what should die is dead."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def _at_the_code_page(op: Provider, portal: Portal, citizen: Person) -> tuple[st
 def test_guesses_beyond_the_limit_are_not_evaluated_however_many_come_at_once(
     beside: Provider, portal: Portal, nodes: tuple[Served, Served]
 ) -> None:
-    """O05: a burst on two nodes evaluates no more than the account's allowance."""
+    """A burst on two nodes evaluates no more than the account's allowance."""
     citizen = beside.person(second_factor=False)
     wrong = [_at_the_password_page(beside, portal, citizen) for _ in range(AT_ONCE)]
     with connected(nodes, AT_ONCE) as callers:

@@ -1,4 +1,4 @@
-"""Recovery codes: once, only their owner's, gone when replaced (security.md O07; NIST SP 800-63B-4 §3.1.2)."""
+"""Recovery codes: once, only their owner's, gone when replaced (NIST SP 800-63B-4 §3.1.2)."""
 
 from __future__ import annotations
 

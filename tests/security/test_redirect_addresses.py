@@ -1,4 +1,4 @@
-"""Class R: where answers go (security.md R01 to R15; RFC 9700 §2.1, §4.1). Exactly a registered address, or a page and no Location."""
+"""Where answers go (RFC 9700 §2.1, §4.1). Exactly a registered address, or a page and no Location."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def home(op: Provider, app: Portal) -> Browser:
 
 @pytest.mark.parametrize("uri", WEB)
 def test_an_address_that_is_not_the_registered_one_gets_no_answer(op: Provider, app: Portal, home: Browser, uri: str) -> None:
-    """R01, R03, R05, R07, R09: before and after the sign-in, with a code and with an error, nothing leaves the provider."""
+    """Before and after the sign-in, with a code and with an error, nothing leaves the provider."""
     for browser in (Browser(op), home):
         for changes in ({}, {"prompt": "none"}, {"response_type": "token"}, {"response_mode": "form_post"}):
             answered = browser.send("GET", app.ask(redirect_uri=uri, **changes))
@@ -134,7 +134,7 @@ def test_the_registered_address_gets_its_answer(app: Portal, home: Browser) -> N
 
 @pytest.mark.parametrize("escaped", ["%FF", "%C0%AF", "%ED%A0%80", "%zz", "%"])
 def test_bytes_that_are_no_text_are_not_read(op: Provider, app: Portal, escaped: str) -> None:
-    """R05: refused at the door, before anybody could read them in two ways."""
+    """Refused at the door, before anybody could read them in two ways."""
     target = app.ask().replace(quote("https://app.example/cb", safe=""), quote("https://app.example/cb", safe="") + escaped)
     assert escaped in target
     answered = op.call("GET", target)
@@ -144,13 +144,13 @@ def test_bytes_that_are_no_text_are_not_read(op: Provider, app: Portal, escaped:
 
 @pytest.mark.parametrize("port", ["", ":1", ":5", ":65535"])
 def test_a_native_application_may_listen_on_any_port(op: Provider, native: Portal, port: str) -> None:
-    """RFC 8252 §7.3: the control beside R07."""
+    """RFC 8252 §7.3: the control beside the next."""
     assert op.call("GET", native.ask(redirect_uri=f"http://127.0.0.1{port}/cb")).location.startswith("/i/")
 
 
 @pytest.mark.parametrize("uri", NATIVE)
 def test_but_only_the_port_may_differ(op: Provider, native: Portal, uri: str) -> None:
-    """R07: and a web application has no such liberty (above)."""
+    """A web application has no such liberty (above)."""
     answered = op.call("GET", native.ask(redirect_uri=uri))
     assert answered.status == 400
     assert answered.header("location") is None
@@ -179,7 +179,7 @@ def test_but_only_the_port_may_differ(op: Provider, native: Portal, uri: str) ->
     ],
 )
 def test_no_such_address_can_be_registered(op: Provider, uri: str) -> None:
-    """R03, R09: in no field that holds an address."""
+    """In no field that holds an address."""
     for name in ("redirect_uris", "post_logout_redirect_uris"):
         with pytest.raises(DeclarationRefused):
             op.client("refused", **{name: [uri]})
@@ -194,7 +194,7 @@ def test_no_such_address_can_be_registered(op: Provider, uri: str) -> None:
     "response_type", ["token", "id_token", "code token", "id_token token", "none", "code code", "code%20code", "id_token code"]
 )
 def test_no_response_type_puts_anything_into_a_fragment(app: Portal, home: Browser, response_type: str) -> None:
-    """R15: the code in a fragment is a code in a script's hands."""
+    """The code in a fragment is a code in a script's hands."""
     answered = home.send("GET", app.ask(response_type=response_type))
     assert answered.parameters["error"] == "unsupported_response_type"
     assert "#" not in answered.location
@@ -219,7 +219,7 @@ def test_an_address_taken_away_meanwhile_gets_nothing(op: Provider) -> None:
 )
 @pytest.mark.parametrize("value", ["//evil.test", "/\\evil.test", "https:evil.test", "https://evil.test/", "/%09/evil.test", "/.evil.test"])
 def test_no_page_leads_away_because_an_address_said_so(op: Provider, app: Portal, name: str, value: str) -> None:
-    """R21: open redirects in parameters of pages."""
+    """Open redirects in parameters of pages."""
     query = f"?{name}={quote(value, safe='')}"
     browser = Browser(op)
     browser.open(app.ask())
@@ -235,7 +235,7 @@ def test_no_page_leads_away_because_an_address_said_so(op: Provider, app: Portal
 
 
 def test_pages_load_nothing_from_elsewhere_and_tell_nobody_where_they_are(op: Provider, app: Portal, home: Browser) -> None:
-    """R19: no third-party resource, Referrer-Policy no-referrer, on sign-in, consent and error pages."""
+    """No third-party resource, Referrer-Policy no-referrer, on sign-in, consent and error pages."""
     pages = [Browser(op).open(app.ask()), home.open(app.ask(prompt="consent")), op.call("GET", "/authorize"), op.call("GET", "/nowhere")]
     for page in pages:
         assert page.header("referrer-policy") == "no-referrer"

@@ -1,4 +1,4 @@
-"""A session belongs to one person in one browser, changes its name with each proof, and ends when it is ended (security.md group L)."""
+"""A session belongs to one person in one browser, changes its name with each proof, and ends when it is ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_signed_in(op: Provider, cookie: str | None, browser_cookie: str = "") -> 
 
 
 def test_the_session_cookie_changes_with_each_proof_and_its_old_value_is_dead(journeys: Journeys, op: Provider) -> None:
-    """L01; ASVS 7.2.4: whoever knew the session before a proof does not know it after."""
+    """ASVS 7.2.4: whoever knew the session before a proof does not know it after."""
     person = op.person()
     browser = journeys.at_totp(person)
     after_password = session_of(browser)
@@ -45,7 +45,7 @@ def test_the_session_cookie_changes_with_each_proof_and_its_old_value_is_dead(jo
 
 
 def test_a_session_cookie_planted_before_the_sign_in_is_never_taken_over(journeys: Journeys, op: Provider) -> None:
-    """L01: a value that somebody else chose does not become a session, nor does somebody else's session become mine."""
+    """A value that somebody else chose does not become a session, nor does somebody else's session become mine."""
     mallory, alice = op.person(second_factor=False), op.person(second_factor=False)
     mallorys = session_of(journeys.signed_in(mallory))
     for planted in ("mos_" + "a" * 43, mallorys or ""):
@@ -58,7 +58,7 @@ def test_a_session_cookie_planted_before_the_sign_in_is_never_taken_over(journey
 
 
 def test_the_flow_of_a_stranger_does_not_lead_into_the_session_of_who_signs_in_with_it(journeys: Journeys, op: Provider) -> None:
-    """L01: mallory knows the browser's cookie and the address of the flow that alice signed in with, and stays anonymous."""
+    """Mallory knows the browser's cookie and the address of the flow that alice signed in with, and stays anonymous."""
     alice = op.person(second_factor=False)
     mallory = journeys.at_sign_in()
     victim = Browser(op, dict(mallory.cookies))
@@ -74,7 +74,7 @@ def test_the_flow_of_a_stranger_does_not_lead_into_the_session_of_who_signs_in_w
 
 
 def test_any_change_to_the_cookie_makes_the_browser_anonymous(journeys: Journeys, op: Provider) -> None:
-    """L15: nothing of the value can be guessed at or left out."""
+    """Nothing of the value can be guessed at or left out."""
     cookie = session_of(journeys.signed_in()) or ""
     changed = [cookie[:-1], cookie + "A", cookie + "=", cookie.upper(), cookie.swapcase(), "mos_", '"' + cookie + '"', "%6D" + cookie[1:]]
     changed += [cookie[:place] + ("A" if cookie[place] != "A" else "B") + cookie[place + 1 :] for place in range(0, len(cookie), 5)]
@@ -83,7 +83,7 @@ def test_any_change_to_the_cookie_makes_the_browser_anonymous(journeys: Journeys
 
 
 def test_session_cookies_hold_256_bits_and_share_no_beginning(journeys: Journeys) -> None:
-    """ASVS 7.2.3, L15."""
+    """ASVS 7.2.3."""
     person = journeys.op.person(second_factor=False)
     values = [session_of(journeys.signed_in(person)) or "" for _ in range(6)]
     assert {len(value) for value in values} == {len("mos_") + 43}
@@ -94,7 +94,7 @@ def test_session_cookies_hold_256_bits_and_share_no_beginning(journeys: Journeys
 
 
 def test_signing_in_as_somebody_else_begins_another_session_and_ends_the_first(journeys: Journeys, op: Provider) -> None:
-    """L03: after prompt=login, mallory's codes carry mallory's sub and a sid of their own; alice's session is over."""
+    """After prompt=login, mallory's codes carry mallory's sub and a sid of their own; alice's session is over."""
     alice, mallory = op.person(second_factor=False), op.person(second_factor=False)
     browser = journeys.signed_in(alice)
     first = claims_of(journeys.plain.redeem(journeys.plain.code_for(browser, alice)).json["id_token"])
@@ -109,7 +109,7 @@ def test_signing_in_as_somebody_else_begins_another_session_and_ends_the_first(j
 
 
 def test_turning_back_at_prompt_login_leaves_the_session_as_it_was(journeys: Journeys, op: Provider) -> None:
-    """L03: asking for a fresh sign-in ends nothing by itself, and is not met by the old one."""
+    """Asking for a fresh sign-in ends nothing by itself, and is not met by the old one."""
     alice = op.person(second_factor=False)
     browser = journeys.signed_in(alice)
     before = session_of(browser)
@@ -124,7 +124,6 @@ def test_turning_back_at_prompt_login_leaves_the_session_as_it_was(journeys: Jou
 
 
 def test_a_wrong_password_as_somebody_else_changes_nothing(journeys: Journeys, op: Provider) -> None:
-    """L03."""
     alice, mallory = op.person(second_factor=False), op.person(second_factor=False)
     browser = journeys.signed_in(alice)
     before = session_of(browser)
@@ -166,7 +165,7 @@ def test_a_step_up_keeps_the_session(journeys: Journeys, op: Provider) -> None:
 
 
 def test_a_hint_of_somebody_else_never_gives_out_whoever_is_signed_in(journeys: Journeys, op: Provider) -> None:
-    """L09: alice is signed in, the hint names binh: prompt=none is login_required, a page asks for binh."""
+    """Alice is signed in, the hint names binh: prompt=none is login_required, a page asks for binh."""
     alice, binh = op.person(second_factor=False), op.person(second_factor=False)
     binhs = journeys.plain.redeem(journeys.plain.code_for(Browser(op), binh)).json["id_token"]
     browser = journeys.signed_in(alice)
@@ -185,7 +184,7 @@ def test_a_hint_of_somebody_else_never_gives_out_whoever_is_signed_in(journeys: 
 
 
 def test_after_signing_out_the_cookie_is_worth_nothing(journeys: Journeys, op: Provider) -> None:
-    """L05: the value is dead wherever it is replayed, and the browser was told to forget it."""
+    """The value is dead wherever it is replayed, and the browser was told to forget it."""
     browser = journeys.signed_in()
     cookie, device = session_of(browser), dict(browser.cookies)
     browser.open("/logout")
@@ -222,7 +221,7 @@ def hints(journeys: Journeys, alices: Browser, alice: Person) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", ["own", "somebody else's", "access token", "unsigned", "broken", "nonsense", "none"])
 def test_no_address_signs_anybody_out(journeys: Journeys, op: Provider, kind: str) -> None:
-    """L07; ASVS 10.6.2: whatever a link holds, by GET or by a cross-site POST, the person is asked first."""
+    """ASVS 10.6.2: whatever a link holds, by GET or by a cross-site POST, the person is asked first."""
     alice = op.person(second_factor=False)
     browser = journeys.signed_in(alice)
     hint = hints(journeys, browser, alice)[kind]
@@ -256,7 +255,7 @@ def test_no_address_signs_anybody_out(journeys: Journeys, op: Provider, kind: st
     ],
 )
 def test_the_way_back_after_signing_out_is_a_registered_one_to_the_letter(journeys: Journeys, op: Provider, address: str) -> None:
-    """RP-Initiated Logout §3.1; security.md R21."""
+    """RP-Initiated Logout §3.1."""
     portal = journeys.plain
     registered = str(portal.declaration["post_logout_redirect_uris"][0])
     target = address.format(
@@ -340,7 +339,7 @@ def test_a_dead_client_leads_nobody_back(journeys: Journeys, op: Provider) -> No
 
 
 def test_ending_one_of_my_sessions_leaves_the_others(journeys: Journeys, op: Provider) -> None:
-    """L17; ASVS 7.5.2."""
+    """ASVS 7.5.2."""
     person = op.person(second_factor=False)
     first, second, third = (journeys.signed_in(person) for _ in range(3))
     third.open("/")
@@ -353,7 +352,7 @@ def test_ending_one_of_my_sessions_leaves_the_others(journeys: Journeys, op: Pro
 
 @pytest.mark.parametrize("target", ["/sessions/end", "/consents/withdraw"])
 def test_what_is_somebody_elses_does_not_exist_for_me(journeys: Journeys, op: Provider, target: str) -> None:
-    """L17: a foreign id, an unknown one and nonsense are all the same 404, and end nothing."""
+    """A foreign id, an unknown one and nonsense are all the same 404, and end nothing."""
     binh = op.person(second_factor=False)
     binhs = journeys.signed_in(binh)
     session_id = op.rooms.sessions.list_for(binh.account_id)[0].id
@@ -379,7 +378,7 @@ def test_nobody_changes_anything_without_a_session(journeys: Journeys, op: Provi
 
 
 def test_withdrawing_a_consent_kills_what_was_issued_under_it_at_once(journeys: Journeys, op: Provider) -> None:
-    """T03; ASVS 10.7.3: access, refresh and codes under way are dead with the next request; what is allowed anew is asked anew."""
+    """ASVS 10.7.3: access, refresh and codes under way are dead with the next request; what is allowed anew is asked anew."""
     person = op.person(second_factor=False)
     browser = Browser(op)
     bought = journeys.plain.redeem(journeys.plain.code_for(browser, person, scope="openid profile offline_access")).json
@@ -425,7 +424,7 @@ def test_a_session_ends_after_twelve_hours_however_often_it_is_seen(op: Provider
 
 
 def test_a_lock_on_the_account_ends_every_session_at_once_and_unlocking_brings_none_back(journeys: Journeys, op: Provider) -> None:
-    """ASVS 7.4.2; design law 8."""
+    """ASVS 7.4.2; law 8."""
     person = op.person(second_factor=False)
     browsers = [journeys.signed_in(person), journeys.signed_in(person)]
     op.rooms.accounts.lock(person.account_id, reason="lost card", legal_basis="Decree 69/2024 Art. 14", origin=OPERATOR)

@@ -282,7 +282,7 @@ def journeys(op: Provider) -> Journeys:
 
 
 def test_no_order_of_visits_and_forms_reaches_a_code_without_every_proof(op: Provider, journeys: Journeys) -> None:
-    """Law 3; ASVS 2.3.1; security.md group M."""
+    """Law 3; ASVS 2.3.1."""
     reached: list[str] = []
     run_state_machine_as_test(
         machine(op, journeys, reached),

@@ -1,4 +1,4 @@
-"""No order of page visits, no side path and no restart reaches a code without every proof required (law 3; security.md group M)."""
+"""No order of page visits, no side path and no restart reaches a code without every proof required (law 3)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _proofs(journeys: Journeys, browser: Browser) -> dict[str, str]:
 
 
 def test_an_interaction_opens_nothing_in_another_browser(journeys: Journeys, op: Provider) -> None:
-    """L01: its address alone is worth nothing, whatever page, before and after the person proved who they are."""
+    """Its address alone is worth nothing, whatever page, before and after the person proved who they are."""
     person = op.person()
     for browser in (journeys.at_sign_in(), journeys.at_totp(person), journeys.at_consent(op.person(second_factor=False))):
         base = base_of(browser)
@@ -216,7 +216,7 @@ def test_a_stale_password_form_cannot_turn_a_session_back(journeys: Journeys, op
 
 
 def test_a_request_is_over_after_half_an_hour(journeys: Journeys, op: Provider) -> None:
-    """security.md 4.2: a flow lives 15 to 30 minutes; Redis forgets it. An unknown one is the same page."""
+    """A flow lives 15 to 30 minutes; Redis forgets it. An unknown one is the same page."""
     browser = journeys.at_sign_in()
     op.rooms.ephemeral.forget_matching("interaction:")
     assert browser.send("GET", browser.at).status == 400
@@ -228,7 +228,7 @@ def test_a_request_is_over_after_half_an_hour(journeys: Journeys, op: Provider) 
 
 
 def test_beginning_as_somebody_else_forgets_no_requirement(journeys: Journeys, op: Provider) -> None:
-    """security.md, class 1: "sign in as somebody else" asks for everything again, from the beginning."""
+    """`Sign in as somebody else` asks for everything again, from the beginning."""
     alice, binh = op.person(), op.person()
     browser = journeys.at_totp(alice)
     base = base_of(browser)
@@ -255,7 +255,7 @@ def _sector(journeys: Journeys) -> str:
 
 @pytest.mark.parametrize("page", ["totp", "recovery-code"])
 def test_the_second_factor_of_somebody_else_is_refused(journeys: Journeys, op: Provider, page: str) -> None:
-    """O07, W05: a proof counts for the account whose session it is given in."""
+    """A proof counts for the account whose session it is given in."""
     alice, binh = op.person(), op.person()
     browser = journeys.at_totp(alice) if page == "totp" else journeys.at_recovery_code(alice)
     before = session_of(browser)
@@ -282,7 +282,7 @@ def test_a_recovery_code_works_once_and_counts_as_what_a_person_has(journeys: Jo
 
 
 def test_a_recovery_code_is_no_password_and_a_password_no_code(journeys: Journeys, op: Provider) -> None:
-    """security.md, class 2: each proof only where it belongs."""
+    """Each proof only where it belongs."""
     person = op.person()
     browser = journeys.at_sign_in()
     for wrong in (person.recovery_codes[0], person.code(op.clock), person.totp_secret):
@@ -435,7 +435,7 @@ def test_a_level_that_was_struck_meanwhile_is_not_told_any_more(journeys: Journe
 def test_an_old_sign_in_is_asked_for_anew_when_the_portal_says_how_old_it_may_be(
     journeys: Journeys, op: Provider, max_age: str, page: str | None
 ) -> None:
-    """L13: auth_time is when the person really signed in, not when the session was last used."""
+    """`auth_time` is when the person really signed in, not when the session was last used."""
     person = op.person(second_factor=False)
     browser = journeys.signed_in(person)
     signed_in_at = int(op.clock.now().timestamp())
@@ -452,7 +452,7 @@ def test_an_old_sign_in_is_asked_for_anew_when_the_portal_says_how_old_it_may_be
 
 @pytest.mark.parametrize("max_age", ["-1", "1.5", "1e3", "x", "", "٣", "99999999999", " 1", "0x1"])
 def test_a_max_age_that_cannot_be_read_never_means_any_age(journeys: Journeys, op: Provider, max_age: str) -> None:
-    """L13: an error, or (empty) as if it were not sent; never a silently dropped demand."""
+    """An error, or (empty) as if it were not sent; never a silently dropped demand."""
     answered = Browser(op).open(journeys.plain.ask(max_age=max_age))
     if max_age == "":
         assert answered.status == 200
@@ -487,7 +487,7 @@ def test_a_lock_in_mid_flow_leads_back_to_the_beginning_and_lets_nobody_in(journ
 
 @pytest.mark.parametrize("stage", ["at_sign_in", "at_consent"])
 def test_a_client_disabled_in_mid_flow_gets_nothing_and_nobody_is_sent_there(journeys: Journeys, op: Provider, stage: str) -> None:
-    """Law 8; A15."""
+    """Law 8."""
     own = Journeys(op)
     browser: Browser = getattr(own, stage)()
     action, fields = browser.form()
@@ -541,7 +541,7 @@ def test_a_consent_for_one_portal_is_none_for_another_and_grows_only_by_asking(j
 
 
 def test_the_pages_of_signing_in_show_nothing_of_a_person_before_the_password(journeys: Journeys, op: Provider) -> None:
-    """E13: a hint is a convenience: nothing but what was sent is shown, and only where it looks like a number."""
+    """A hint is a convenience: nothing but what was sent is shown, and only where it looks like a number."""
     person = op.person()
     shown = journeys.at_sign_in(login_hint=person.username)
     assert shown.page is not None
@@ -568,7 +568,7 @@ def test_a_person_cannot_begin_at_the_second_step_of_an_activation(journeys: Jou
 
 
 def test_an_activation_code_is_good_for_its_own_number_only(journeys: Journeys, op: Provider) -> None:
-    """O07, E01: which of both was wrong, nobody is told."""
+    """Which of both was wrong, nobody is told."""
     browser, number, code = journeys.at_activate()
     other = op.person().username
     for wrong in ((other, code), (number, "A" * 24), ("079999999999", code), (number, code[:-1] + ("A" if code[-1] != "A" else "B"))):
@@ -598,7 +598,7 @@ def test_an_activation_anew_makes_the_old_ways_in_worthless(journeys: Journeys, 
 
 
 def test_parameters_of_the_authorization_request_cannot_be_changed_on_the_way(journeys: Journeys, op: Provider) -> None:
-    """Q03: what the pages are called with beside their own fields is nothing to them."""
+    """What the pages are called with beside their own fields is nothing to them."""
     person = op.person(second_factor=False)
     browser = journeys.at_sign_in(scope="openid")
     extra = {"scope": "openid identity", "redirect_uri": "https://evil.example/", "acr_values": "x", "client_id": journeys.strong.client_id, "state": "evil", "next": "https://evil.example"}

@@ -1,4 +1,4 @@
-"""Class T: tokens end with whatever they rest on, at once and at every endpoint (security.md T03, T07; law 8)."""
+"""Tokens end with whatever they rest on, at once and at every endpoint (law 8)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,6 @@ def test_a_living_grant_is_refreshed(held: Held) -> None:
 
 
 def test_a_locked_account_ends_everything_and_unlocking_brings_nothing_back(op: Provider, held: Held) -> None:
-    """T03."""
     op.rooms.accounts.lock(held.person.account_id, reason="lost phone", legal_basis="at the holder's request", origin=OPERATOR)
     held.require_dead()
     later(op, seconds=1)
@@ -85,13 +84,12 @@ def test_a_locked_account_ends_everything_and_unlocking_brings_nothing_back(op: 
 
 
 def test_a_closed_account_ends_everything(op: Provider, held: Held) -> None:
-    """T03."""
     op.rooms.accounts.close(held.person.account_id, reason="test", origin=OPERATOR)
     held.require_dead()
 
 
 def test_a_withdrawn_consent_ends_what_was_issued_under_it(op: Provider, held: Held) -> None:
-    """T03, ASVS 10.7.3; the person stays signed in, and is asked again."""
+    """ASVS 10.7.3; the person stays signed in, and is asked again."""
     (consent,) = op.rooms.grants.consents(held.person.account_id)
     op.rooms.grants.withdraw_consent(consent.id, held.person.account_id, OPERATOR)
     held.require_dead()
@@ -134,7 +132,7 @@ def test_a_killed_family_is_dead_and_its_neighbour_lives(op: Provider, held: Hel
 
 
 def test_a_disabled_client_ends_everything_and_enabling_brings_nothing_back(op: Provider, resource: Portal) -> None:
-    """T03, A15: within the same request, not within the second that configuration may be old."""
+    """Within the same request, not within the second that configuration may be old."""
     held = Held(op, op.client("dying"), resource)
     op.rooms.clients.disable("dying", "test", origin=OPERATOR)
     held.require_dead()
@@ -168,7 +166,7 @@ BEFORE: dict[str, str] = {
 def test_nothing_issued_before_an_instant_counts_and_what_comes_after_does(
     op: Provider, portal: Portal, resource: Portal, held: Held, whose: str
 ) -> None:
-    """T07: account, client, everybody: at userinfo, introspection, refresh and redemption alike."""
+    """Account, client, everybody: at userinfo, introspection, refresh and redemption alike."""
     with op.owner.transaction() as transaction:
         transaction.run(
             BEFORE[whose], {"at": op.clock.now(), "account_id": held.person.account_id} if whose == "account" else {"at": op.clock.now()}
@@ -182,7 +180,7 @@ def test_nothing_issued_before_an_instant_counts_and_what_comes_after_does(
     ("earlier", "later_one"), [("deployment", "client"), ("client", "deployment"), ("account", "client"), ("client", "account")]
 )
 def test_the_latest_of_several_instants_counts(op: Provider, portal: Portal, resource: Portal, earlier: str, later_one: str) -> None:
-    """T07: a token between two instants is dead, whichever of them is whose."""
+    """A token between two instants is dead, whichever of them is whose."""
     person_first = op.person()
 
     def forget(whose: str, account_id: object) -> None:
@@ -198,7 +196,7 @@ def test_the_latest_of_several_instants_counts(op: Provider, portal: Portal, res
 
 
 def test_a_whole_family_dies_for_a_replay_however_far_it_grew(held: Held) -> None:
-    """T01: every access token that came of it."""
+    """Every access token that came of it."""
     refresh, access = held.offline["refresh_token"], [held.offline["access_token"]]
     for _ in range(5):
         renewed = held.portal.refresh(refresh).json

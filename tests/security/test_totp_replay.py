@@ -1,4 +1,4 @@
-"""A one-time password is used once, in whatever spelling and however many try (security.md O01; NIST SP 800-63B-4 §3.1.4)."""
+"""A one-time password is used once, in whatever spelling and however many try (NIST SP 800-63B-4 §3.1.4)."""
 
 from __future__ import annotations
 

@@ -303,7 +303,7 @@ class Ledger:
         return step_of
 
     def require_kept(self, world: World) -> None:
-        """Nothing acknowledged is lost (I1), each has its one record (I2), and nothing used is good again (I4)."""
+        """Nothing acknowledged is lost, each has its one record, and nothing used is good again."""
         stored = world.owner(
             "SELECT count(*) FROM access_token WHERE digest = ANY(%(digests)s)", {"digests": [digest(each) for each in self.access]}
         )

@@ -91,7 +91,7 @@ class Assertion(JWTBearerClientAssertion):  # type: ignore[misc]  # the library 
         self._assertions = assertions
 
     def __call__(self, query_client: Callable[[str], ClientRecord | None], request: EngineRequest) -> ClientRecord | None:
-        """Return the client whose good, unused assertion this is; the library's own reading is too lenient (stack.md has why)."""
+        """Return the client whose good, unused assertion this is; the library's own reading is too lenient (decision 0003)."""
         compact = request.form.get("client_assertion", "")
         claims = peek_claims(compact) or {}
         subject = claims.get("sub")

@@ -60,7 +60,7 @@ class Direct:
         return Answer(answer.status, (*(JSON if answer.body else ()), *NOT_STORED, *headers), answer.body)
 
     def _count_failure(self, error: str, request: Request, form: Mapping[str, str]) -> Answer | None:
-        """Count a failure by client and address; the client itself is never locked out (security.md 4.2)."""
+        """Count a failure by client and address; the client itself is never locked out."""
         named = self._engine.presented(form, request.headers.get("authorization"))
         try:
             self._volumes.reserve(_COUNTED[error], request.address, named)

@@ -1,4 +1,4 @@
-"""Discovery and JWKS: bytes in memory, an ETag, no database (speed.md 4; OIDC Discovery 1.0 §4)."""
+"""Discovery and JWKS: bytes in memory, an ETag, no database (OIDC Discovery 1.0 §4)."""
 
 from __future__ import annotations
 

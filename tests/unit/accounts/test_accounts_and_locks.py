@@ -1,4 +1,4 @@
-"""Adding, finding, locking and closing accounts; the `sub` of a person (design law 8, 9; Decree 69/2024 Art. 15)."""
+"""Adding, finding, locking and closing accounts; the `sub` of a person (laws 8 and 9; Decree 69/2024 Art. 15)."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ def test_a_former_number_finds_nobody(rooms: Rooms, owner_database: Database, cl
 
 
 def test_a_sub_is_random_stable_and_different_in_each_sector(rooms: Rooms) -> None:
-    """OIDC Core §8.1; security.md E09: not derived from anything, not joinable."""
+    """OIDC Core §8.1: not derived from anything, not joinable."""
     one, two = add_citizen(rooms), add_citizen(rooms)
     subs = [rooms.accounts.subject(holder, sector) for holder in (one.holder_id, two.holder_id) for sector in ("a", "b")]
     assert len(set(subs)) == 4

@@ -1,4 +1,4 @@
-"""Evidence on record, and the assessment that every change of it writes in the same transaction (design law 4)."""
+"""Evidence on record, and the assessment that every change of it writes in the same transaction (law 4)."""
 
 from __future__ import annotations
 

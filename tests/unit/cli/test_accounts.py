@@ -1,4 +1,4 @@
-"""`idp accounts` (the issue, "For operators"; laws 4, 9 and 10)."""
+"""`idp accounts` (laws 4, 9 and 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`idp clients` (the issue: declarations are read and re-read idempotently; secrets are made at import and shown once)."""
+"""`idp clients`: declarations are read and re-read idempotently; secrets are made at import and shown once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`idp keys` (design, law 9; keys/README.md)."""
+"""`idp keys` (law 9; keys/README.md)."""
 
 from __future__ import annotations
 

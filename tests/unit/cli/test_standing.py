@@ -1,4 +1,4 @@
-"""`idp sessions`, `idp grants`, `idp throttle`: what stands, and ending it (the issue, "For operators")."""
+"""`idp sessions`, `idp grants`, `idp throttle`: what stands, and ending it."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def test_several_hosts_need_a_sector_and_one_host_is_one() -> None:
 
 
 def test_other_addresses_are_judged_like_redirect_addresses() -> None:
-    """R09: dangerous schemes in any registered address."""
+    """Dangerous schemes in any registered address."""
     for name in ("client_uri", "policy_uri", "tos_uri", "client_uri#en", "initiate_login_uri", "backchannel_logout_uri"):
         assert read(**{name: "https://portal.example/x"})
         for bad in ("javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", " file:///x", "http://portal.example/x", 1):

@@ -134,7 +134,7 @@ def test_a_client_that_stops_using_a_secret_has_none_and_gets_a_new_one_when_it_
 
 
 def test_no_secret_equals_an_empty_or_missing_one(clients: Clients) -> None:
-    """A01, CVE-2024-45160."""
+    """CVE-2024-45160."""
     clients.import_([portal("no-secret", token_endpoint_auth_method="none")], origin=BY)
     for presented in ("", " ", "None", "\x00", "é", "\ud800"):
         assert not clients.show("no-secret").is_secret(presented)
@@ -236,7 +236,7 @@ def test_everything_a_client_declared_is_parsed_once(clients: Clients) -> None:
 
 
 def test_a_redirect_address_is_compared_as_text(clients: Clients) -> None:
-    """R01 and its kin: exactly a registered one."""
+    """Exactly a registered one."""
     clients.import_(
         [portal("exact", redirect_uris=["https://portal.example/cb", "http://127.0.0.1/cb"], sector="portal.example")], origin=BY
     )
@@ -268,7 +268,7 @@ def test_a_native_application_may_come_back_on_any_port(clients: Clients) -> Non
 
 
 def test_a_disabled_client_is_dead_at_once_stays_findable_and_says_why(clients: Clients, database: Database, clock: FixedClock) -> None:
-    """A15, law 8."""
+    """Law 8."""
     clients.import_([portal("disabled")], origin=BY)
     clients.find("disabled")
     clock.advance(SECOND)

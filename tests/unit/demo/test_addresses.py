@@ -1,4 +1,4 @@
-"""Where a demo is reached (the issue: ports, hosts and issuer by environment; a second checkout on other ports)."""
+"""Where a demo is reached: ports, hosts and issuer by environment; a second checkout on other ports."""
 
 from __future__ import annotations
 

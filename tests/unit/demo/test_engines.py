@@ -1,4 +1,4 @@
-"""The embedded engines start, keep what they were given, and never need repair by hand (design, Engines; issue: make run)."""
+"""The embedded engines start, keep what they were given, and never need repair by hand (design §3)."""
 
 from __future__ import annotations
 

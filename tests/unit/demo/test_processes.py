@@ -1,4 +1,4 @@
-"""The supervisor of `make run` starts in order, says which child failed, and leaves nothing running (issue: make run)."""
+"""The supervisor of `make run` starts in order, says which child failed, and leaves nothing running."""
 
 from __future__ import annotations
 

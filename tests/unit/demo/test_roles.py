@@ -1,4 +1,4 @@
-"""The roles of the embedded engines are those of production: few rights, time-outs of their own (design, Roles)."""
+"""The roles of the embedded engines are those of production: few rights, time-outs of their own (design §3)."""
 
 from __future__ import annotations
 

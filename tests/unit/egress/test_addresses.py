@@ -105,6 +105,6 @@ def test_an_address_is_read_into_its_parts() -> None:
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(url: str) -> None:
-    """Law 7; security.md S01: the parser and the connection must agree, so there is one spelling."""
+    """Law 7: the parser and the connection must agree, so there is one spelling."""
     with pytest.raises(EgressRefused):
         read_address(url)

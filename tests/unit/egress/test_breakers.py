@@ -15,7 +15,7 @@ def fail(breakers: Breakers, origin: str) -> NotReachable:
 
 
 def test_the_fourth_call_after_three_failures_is_not_made() -> None:
-    """Security.md §4.3 and F16: a hanging portal costs waiting only until its breaker opens."""
+    """A hanging portal costs waiting only until its breaker opens."""
     breakers = Breakers()
     assert [fail(breakers, "https://slow.example:443").reason for _ in range(3)] == ["timeout", "timeout", "timeout"]
     refused = fail(breakers, "https://slow.example:443")

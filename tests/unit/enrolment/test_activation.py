@@ -1,4 +1,4 @@
-"""Activation: a code that works once, for its own person, who alone sets everything (security.md O11, O19; ASVS 6.4.1, 6.4.6)."""
+"""Activation: a code that works once, for its own person, who alone sets everything (ASVS 6.4.1, 6.4.6)."""
 
 from __future__ import annotations
 

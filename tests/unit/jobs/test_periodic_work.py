@@ -1,4 +1,4 @@
-"""Work that is done again and again by one worker at a time (security.md F36)."""
+"""Work that is done again and again by one worker at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has passed is taken away, and nothing that could still do good (security.md F36)."""
+"""What has passed is taken away, and nothing that could still do good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the role of the worker may do, and what it may not (design §3, Roles)."""
+"""What the role of the worker may do, and what it may not (design §3)."""
 
 from __future__ import annotations
 

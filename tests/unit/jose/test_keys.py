@@ -45,7 +45,7 @@ def test_keys_of_every_accepted_kind_are_registered() -> None:
 
 
 def test_a_private_or_symmetric_key_is_refused() -> None:
-    """J17: only public members are ever registered or published."""
+    """Only public members are ever registered or published."""
     private = new_private_key("ES256")
     assert "private key" in why(json.loads(private.to_json()))
     assert "private key" in why(ec_key() | {"d": ""})
@@ -62,7 +62,7 @@ def test_rsa_keys_below_2048_bits_are_refused_and_ours_have_3072() -> None:
 
 
 def test_an_rsa_modulus_of_close_primes_or_an_exponent_of_one_or_three_is_refused() -> None:
-    """J17: Fermat."""
+    """Two primes near each other fall to Fermat's method."""
     base = rsa.generate_private_key(65537, 2048).private_numbers().p
     close = base * (base + 2)  # whether the second is prime does not matter for the method
     assert "easily factored" in why({"kty": "RSA", "n": number(close), "e": "AQAB"})
@@ -73,7 +73,7 @@ def test_an_rsa_modulus_of_close_primes_or_an_exponent_of_one_or_three_is_refuse
 
 
 def test_a_point_that_is_not_on_the_curve_is_refused() -> None:
-    """J09: invalid curve."""
+    """Invalid curve."""
     good = ec_key()
     assert "no point" in why(good | {"y": good["x"]})
     assert "no point" in why(good | {"x": "AA", "y": "AA"})
@@ -93,7 +93,6 @@ def test_a_point_that_is_not_on_the_curve_is_refused() -> None:
     ],
 )
 def test_a_point_of_small_order_on_ed25519_is_refused(encoded: str) -> None:
-    """J09."""
     assert "full order" in why({"kty": "OKP", "crv": "Ed25519", "x": base64url(bytes.fromhex(encoded))})
 
 
@@ -137,7 +136,6 @@ def test_what_is_no_jwk_set_is_refused(jwks: Any) -> None:
 
 
 def test_two_keys_of_one_kid_and_more_than_sixteen_keys_are_refused() -> None:
-    """J13."""
     assert why(ec_key() | {"kid": "a"}, ec_key() | {"kid": "a"}) == "two keys have the same kid"
     PublicKeys.from_jwks({"keys": [ec_key() | {"kid": "a"}, ec_key() | {"kid": "b"}, ec_key(), ec_key()]})
     assert "more than 16" in why(*[ec_key()] * 17)
@@ -169,7 +167,7 @@ def test_a_stored_key_that_is_not_the_one_its_kid_names_is_refused() -> None:
 
 
 def test_a_private_key_does_not_show_itself() -> None:
-    """J17, F24: no private key in logs."""
+    """No private key in logs."""
     made = new_private_key("ES256")
     secret = json.loads(made.to_json())["d"]
     for shown in (repr(made), str(made), repr(Signer(made)), f"{made.public}", repr(vars(Signer(made)))):

@@ -94,7 +94,7 @@ def test_a_public_key_is_never_a_shared_secret() -> None:
 
 
 def test_keys_that_a_header_brings_are_not_looked_at(private: PrivateJwk, keys: PublicKeys) -> None:
-    """J03, A09: `jwk`, `jku`, `x5c`, `x5u` of the attacker beside an unknown and a known `kid`."""
+    """`jwk`, `jku`, `x5c`, `x5u` of the attacker beside an unknown and a known `kid`."""
     attacker = new_private_key("ES256")
     brought = {"jwk": attacker.public, "jku": "https://evil.example/jwks", "x5u": "https://evil.example/x", "x5c": ["AAAA"]}
     assert refused(signed(attacker, header(attacker, **brought), GOOD), keys) == "no key fits alg and kid"
@@ -137,7 +137,6 @@ def test_the_type_is_compared_as_a_media_type_and_others_are_refused(private: Pr
     "value", [b"NaN", b"1e400", b"-1e400", b"Infinity", b'"1780279260"', b"true", b"null", b"[]", b"-1", b"9" * 400, b"1e17"]
 )
 def test_an_instant_that_is_no_number_of_seconds_is_refused(private: PrivateJwk, keys: PublicKeys, name: str, value: bytes) -> None:
-    """J11."""
     claims = json.dumps({key: member for key, member in GOOD.items() if key != name}).encode()
     refused(signed(private, header(private), claims[:-1] + b',"' + name.encode() + b'":' + value + b"}"), keys)
 
@@ -189,7 +188,7 @@ def test_another_issuer_or_subject_is_refused(private: PrivateJwk, keys: PublicK
     "aud", [[ISSUER], [ISSUER, "https://evil.example"], ISSUER + "/", ISSUER + "/token", "https://evil.example", [], {}, 1, ""]
 )
 def test_the_audience_is_exactly_this_text(private: PrivateJwk, keys: PublicKeys, aud: object) -> None:
-    """A05: audience injection, CVE-2025-27370."""
+    """Audience injection, CVE-2025-27370."""
     assert refused(Signer(private).sign(GOOD | {"aud": aud}), keys) == "aud is another"
 
 
@@ -200,7 +199,7 @@ def test_a_list_holding_the_audience_is_accepted_only_where_that_is_asked_for(pr
 
 
 def test_psychic_and_malformed_signatures_do_not_verify(private: PrivateJwk, keys: PublicKeys) -> None:
-    """J09, CVE-2022-21449: r and s of zero; also of the order, of a wrong length, and DER."""
+    """CVE-2022-21449: r and s of zero; also of the order, of a wrong length, and DER."""
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551.to_bytes(32, "big")
     start = f"{part(header(private))}.{part(GOOD)}."
     for raw in (bytes(64), order + order, bytes(32) + order, b"\xff" * 64, bytes(63), bytes(65), b"0\x06\x02\x01\x01\x02\x01\x01"):
@@ -214,7 +213,7 @@ def test_a_changed_payload_header_or_signature_does_not_verify(private: PrivateJ
 
 
 def test_a_member_that_stands_twice_is_refused_at_every_depth(private: PrivateJwk, keys: PublicKeys) -> None:
-    """RFC 8725 §2.5 and trap 8 of joserfc: the last one would win."""
+    """RFC 8725 §2.5: the last one would win."""
     twice = b'{"iss":"portal","iss":"portal","sub":"portal","aud":"https://id.example","exp":1780279260,"jti":"a"}'
     assert refused(signed(private, header(private), twice), keys) == "a member stands twice"
     nested = json.dumps(GOOD).encode()[:-1] + b',"x":{"a":[{"b":1,"b":2}]}}'
@@ -251,7 +250,6 @@ def test_deep_nesting_is_refused_before_it_is_parsed(private: PrivateJwk, keys: 
 
 
 def test_what_is_longer_than_8_kb_is_refused_unread(private: PrivateJwk, keys: PublicKeys) -> None:
-    """J07."""
     for compact in ("a" * 10_000_000, Signer(private).sign(GOOD | {"x": "y" * 8000})):
         assert refused(compact, keys) == "not a text, or too long"
 
@@ -272,7 +270,6 @@ def test_a_second_spelling_of_the_same_bytes_is_refused(private: PrivateJwk, key
 
 
 def test_without_kid_every_fitting_key_is_tried_and_with_one_only_that() -> None:
-    """J13."""
     first, second, rsa = new_private_key("ES256"), new_private_key("ES256"), new_private_key("RS256")
     keys = PublicKeys.from_jwks({"keys": [rsa.public, first.public, second.public]})
     bare = {"alg": "ES256"}

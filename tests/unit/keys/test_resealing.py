@@ -1,4 +1,4 @@
-"""Sealing and index keys: rotated while people go on being found, and destroyed when nothing needs them (law 9, F27)."""
+"""Sealing and index keys: rotated while people go on being found, and destroyed when nothing needs them (law 9)."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def populated(fresh: Database, ring: KeyRing, clock: FixedClock) -> Database:
 def test_people_are_found_at_every_moment_of_a_rotation_and_nothing_is_left_under_the_old_keys(
     populated: Database, keeper: KeyKeeper, ring: KeyRing, clock: FixedClock
 ) -> None:
-    """F27: log-ins 100 %."""
+    """Log-ins 100 %."""
     assert key_ids(populated) == {1, 2}
     assert keeper.rotate_sealing(origin=BY) == (3, 4)
     moments: list[str | None] = [found_by_number(populated, ring, "001099990003")]

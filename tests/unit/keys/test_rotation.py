@@ -1,4 +1,4 @@
-"""Signing keys: published before they sign, verifying as long as anything they signed lives, revoked at once (F24, F25)."""
+"""Signing keys: published before they sign, verifying as long as anything they signed lives, revoked at once."""
 
 from __future__ import annotations
 
@@ -92,7 +92,6 @@ def test_two_nodes_that_start_at_once_make_one_set_of_keys(fresh_urls: DatabaseU
 
 @pytest.mark.usefixtures("rsa")
 def test_only_public_members_are_published_and_rsa_has_3072_bits(ring: KeyRing) -> None:
-    """J17."""
     published = ring.published()
     keys = json.loads(published.body)["keys"]
     assert {key["alg"]: sorted(key) for key in keys} == {
@@ -120,7 +119,7 @@ def test_private_keys_and_sealing_keys_are_stored_wrapped(ring: KeyRing, fresh: 
 def test_a_new_key_is_published_at_once_signs_later_and_the_old_one_still_verifies(
     keeper: KeyKeeper, ring: KeyRing, clock: FixedClock
 ) -> None:
-    """F24: published at least `publish_for` before it signs, verifying at least as long as the longest statement lives."""
+    """Published at least `publish_for` before it signs, verifying at least as long as the longest statement lives."""
     old = ring.signer("ES256").kid
     before = ring.published().etag
     made = keeper.rotate_signing("ES256", publish_for=HOUR, verify_for=2 * HOUR, origin=BY)
@@ -178,7 +177,7 @@ def test_the_private_half_of_a_key_that_signs_no_more_is_destroyed_by_a_later_ro
 def test_a_revoked_key_neither_signs_nor_verifies_nor_is_published_and_a_new_one_signs_at_once(
     keeper: KeyKeeper, ring: KeyRing, fresh: Database, clock: FixedClock
 ) -> None:
-    """F24: emergency."""
+    """In an emergency nothing waits."""
     disclosed = ring.signer("ES256").kid
     theirs = statement(ring, clock.now())
     successor = keeper.revoke_signing(disclosed, "found in a backup", origin=BY)
@@ -253,7 +252,7 @@ def test_a_process_that_looks_again_within_a_second_finds_the_change_and_asks_no
 
 
 def test_another_key_encryption_key_opens_nothing_and_says_so(keeper: KeyKeeper, fresh: Database, clock: FixedClock) -> None:
-    """F25: a node with the wrong key file is not ready."""
+    """A node with the wrong key file is not ready."""
     for wrong in (KeyEncryption({"first": bytes(range(1, 33))}), KeyEncryption({"second": bytes(range(32))})):
         with pytest.raises(KeysDoNotOpen):
             KeyRing(fresh, wrong, clock).check()
@@ -307,7 +306,7 @@ def test_a_database_that_was_not_migrated_is_named_as_such(
 def test_rotation_under_load_never_gives_a_statement_that_another_process_cannot_verify(
     fresh_urls: DatabaseUrls, fresh: Database, encryption: KeyEncryption
 ) -> None:
-    """F24: two processes, a rotation every few milliseconds; one that cached the published set a moment ago verifies everything."""
+    """Two processes, a rotation every few milliseconds; one that cached the published set a moment ago verifies everything."""
     clock = SystemClock()
     keeper = KeyKeeper(fresh, encryption, clock)
     keeper.make_first_keys(BY, ("ES256",))

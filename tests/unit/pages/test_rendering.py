@@ -53,7 +53,7 @@ def test_instants_are_written_in_the_zone_of_display() -> None:
 
 
 def test_a_value_that_looks_like_html_is_shown_as_text(renderer: Renderer) -> None:
-    """Security notes X01; a message id that comes in as a value is no exception."""
+    """A message id that comes in as a value is no exception."""
     hostile = '<script>alert("%(x)s")</script>'
     page = renderer.render(
         "error.html",

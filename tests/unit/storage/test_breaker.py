@@ -1,4 +1,4 @@
-"""A breaker keeps threads from waiting for a dead engine, and finds out by one call when it is back (design §3, Connections)."""
+"""A breaker keeps threads from waiting for a dead engine, and finds out by one call when it is back (design §3)."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_a_killed_engine_is_away_at_once_and_back_at_the_first_try(own: Engines,
 def test_a_frozen_engine_costs_a_call_half_a_second_and_nothing_while_the_breaker_is_open(
     own: Engines, short_lived: Ephemeral
 ) -> None:
-    """security.md F12: socket time-out 100-200 ms, tried twice."""
+    """Socket time-out 100-200 ms, tried twice."""
     short_lived.ping()
     own.freeze_valkey()
     try:
@@ -111,7 +111,7 @@ def test_a_frozen_engine_costs_a_call_half_a_second_and_nothing_while_the_breake
 
 
 def test_an_engine_without_memory_left_is_away_for_who_writes(own: Engines, short_lived: Ephemeral) -> None:
-    """security.md F12: with `noeviction` a full engine refuses; it never forgets something else instead."""
+    """With `noeviction` a full engine refuses; it never forgets something else instead."""
     import redis
 
     operator = redis.Redis.from_url(own.redis_url)

@@ -1,4 +1,4 @@
-"""The two doors to PostgreSQL, and what each does when the server goes away in the middle (design §3, Connections)."""
+"""The two doors to PostgreSQL, and what each does when the server goes away in the middle (design §3)."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_an_idle_connection_that_was_ended_is_replaced_without_an_error(own: Eng
 
 
 def test_a_step_whose_connection_is_ended_under_it_says_away_and_is_not_sent_again(doors: Database) -> None:
-    """security.md F02: a write whose commit is unknown is never repeated."""
+    """A write whose commit is unknown is never repeated."""
     with pytest.raises(EngineAway):
         doors.step("SELECT pg_terminate_backend(pg_backend_pid())", {})
     assert backend(doors) > 0
@@ -180,7 +180,7 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_the_connecti
 
 
 def test_a_row_that_somebody_else_holds_says_nothing_about_the_server(doors: Database, urls: DatabaseUrls) -> None:
-    """security.md F03: a locked table refuses who needs it, and nobody else."""
+    """A locked table refuses who needs it, and nobody else."""
     take = "UPDATE counted SET id = id WHERE id = %(id)s RETURNING id"
     doors.step(ADD, {"id": 20})
     doors.step("SELECT set_config('lock_timeout', '50ms', false)", {})
@@ -247,7 +247,6 @@ def test_a_transaction_that_dawdles_is_ended_by_the_server_and_says_away(own: En
 
 
 def test_when_every_pooled_connection_is_taken_the_next_is_refused_and_steps_go_on(urls: DatabaseUrls) -> None:
-    """security.md F07."""
     small = Database(urls.app, pool=1)
     refused: list[EngineAway] = []
     ready, over = threading.Barrier(4), threading.Event()

@@ -1,4 +1,4 @@
-"""How much one address may ask for, with Redis and without (law 2; security.md 4.2)."""
+"""How much one address may ask for, with Redis and without (law 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many guesses each lane has, and who gets them back (security.md 4.2; NIST SP 800-63B-4 §3.2.2)."""
+"""How many guesses each lane has, and who gets them back (NIST SP 800-63B-4 §3.2.2)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_after_ten_passwords_in_an_hour_comes_a_pause_that_grows(
 
 
 def test_a_known_device_has_guesses_that_strangers_cannot_use_up(guesses: Guesses, account_id: UUID) -> None:
-    """Security.md 4.2: shutting somebody out by guessing does not reach their own device."""
+    """Shutting somebody out by guessing does not reach their own device."""
     account, device = Subject.of_account(account_id), Subject.of_device(account_id, uuid4())
     assert allowed(guesses, GuessKind.PASSWORD, account) == 5
     assert guesses.reserve(GuessKind.PASSWORD, [device, account], ORIGIN) == device
@@ -85,7 +85,7 @@ def test_an_exhausted_device_is_like_an_unknown_one(guesses: Guesses, account_id
 
 
 def test_an_unknown_identifier_is_counted_exactly_like_an_account(guesses: Guesses, clock: FixedClock) -> None:
-    """Security.md E01: neither the number of guesses nor the wait tells whether somebody has an account."""
+    """Neither the number of guesses nor the wait tells whether somebody has an account."""
     lane = Subject.of_identifier("012345678901")
     assert allowed(guesses, GuessKind.PASSWORD, lane) == 5
     with pytest.raises(TooManyGuesses) as refusal:
