@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from idp.clients.filling import fill
 from idp.jose import new_private_key
 from idp.kernel.clock import FixedClock
 from idp.oidc.claims import CLAIMS_OF_SCOPE
+from tests.bench import table as bench_table
+from tests.conformance import table as conformance_table
 
 ROOT = Path(__file__).parents[2]
 PATTERNS = ("*.md", "docs/**/*.md", "clients/*.md", "docker/*.md", "keys/*.md", "tests/*/README.md")
@@ -104,6 +107,25 @@ def test_the_page_for_portals_lists_every_scope_with_its_claims() -> None:
 def test_no_page_names_a_place_of_one_machine() -> None:
     for page in WRITTEN:
         assert re.search(r"/root/|/home/\w|/tmp/\w|/work/", page.read_text(encoding="utf-8")) is None, page
+
+
+TABLES = pytest.mark.parametrize("command", [bench_table, conformance_table], ids=["bench", "conformance"])
+
+
+@TABLES
+def test_measured_and_conformed_is_what_the_committed_results_say(command: Any) -> None:
+    """The part between the markers is written by a command from raw results, and by nobody's hand."""
+    assert command.main(["--check"]) == 0
+
+
+@TABLES
+def test_a_figure_that_was_changed_by_hand_is_found(command: Any, tmp_path: Path) -> None:
+    changed = tmp_path / command.DOCUMENT.name
+    text = command.DOCUMENT.read_text(encoding="utf-8")
+    changed.write_text(text.replace(command.END, "| one row more |\n" + command.END), encoding="utf-8")
+    assert command.main(["--check", "--document", str(changed)]) == 1
+    assert command.main(["--document", str(changed)]) == 0
+    assert changed.read_text(encoding="utf-8") == text
 
 
 def _sources() -> list[Path]:

@@ -153,17 +153,20 @@ def place(text: str, measured: str) -> str:
     return f"{before}{BEGIN}\n\n{measured}\n{END}{after}"
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Rewrite the document, or with --check say whether it is what the committed results give."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.table", description=__doc__)
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
     parser.add_argument("--check", action="store_true", help="write nothing; fail where the document is out of date")
-    arguments = parser.parse_args()
-    before = DOCUMENT.read_text()
+    options = parser.parse_args(arguments)
+    before = options.document.read_text(encoding="utf-8")
     after = place(before, render(read_newest(OURS)))
-    if arguments.check:
-        return int(before != after)
-    DOCUMENT.write_text(after)
-    sys.stdout.write(f"{DOCUMENT.name} written\n")
+    if options.check and after != before:
+        sys.stderr.write(f"{options.document.name} is not what the newest results say: make bench-table\n")
+        return 1
+    if not options.check:
+        options.document.write_text(after, encoding="utf-8")
+        sys.stdout.write(f"{options.document.name} written\n")
     return 0
 
 
