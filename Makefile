@@ -9,6 +9,7 @@ CATALOGUES := $(wildcard idp/web/pages/translations/*/LC_MESSAGES/*.po)
 COMPILED := $(CATALOGUES:.po=.mo)
 PEER_RELYING_PARTY := tests/support/openid_client
 PEER_PROVIDER := tests/bench/peer
+OLDEST_POSTGRES ?= /usr/lib/postgresql/15/bin
 # The tests of a file share engines and processes, so they stay on one worker; two workers halve the waiting.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
@@ -50,9 +51,9 @@ run: environment messages ## run the provider and two portals with engines and d
 # -- test --------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: environment lint types imports messages browser-ready node-ready ## everything that CI runs
+test: environment lint types imports messages browser-ready oldest-ready proxies-ready node-ready ## everything that CI runs
 	$(say) 'tests: unit, property, protocol, migration, security, fault and browser'
-	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@OLDEST_POSTGRES='$(OLDEST_POSTGRES)' exec $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: environment ## ruff over everything
@@ -76,27 +77,46 @@ messages: environment $(COMPILED) ## compile the message catalogues that changed
 	$(say) 'messages: compiling $<'
 	@$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
 
+# What tests need and Python packages do not bring: looked for, installed where apt-get may, looked for again.
+# $(call see_to,WHAT,SHELL WORDS THAT FAIL WHERE IT IS MISSING,DEBIAN PACKAGES)
+define see_to
+@look() { $(2); }; \
+look 2>/dev/null && exit 0; \
+become=; test "$$(id -u)" = 0 || become='sudo -n'; \
+if command -v apt-get >/dev/null && { test -z "$$become" || $$become true 2>/dev/null; }; then \
+  echo '   installing with apt-get: $(3)'; \
+  $$become apt-get update -qq && \
+  $$become env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(3) >/dev/null; \
+fi; \
+look 2>/dev/null || { echo 'The tests need $(1). Install it (Debian: apt-get install $(3)), then run this again.'; exit 1; }
+endef
+
 .PHONY: browser-ready
 browser-ready: ## see to it that Chromium is there
 	$(say) 'browser: looking for Chromium'
-	@find_browser() { for name in chromium chromium-browser google-chrome; do command -v $$name && return; done; return 1; }; \
-	find_browser && exit 0; \
-	become=; test "$$(id -u)" = 0 || become='sudo -n'; \
-	if command -v apt-get >/dev/null && { test -z "$$become" || $$become true 2>/dev/null; }; then \
-	  echo '   installing Chromium with apt-get'; \
-	  $$become apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive $$become apt-get install -y -qq --no-install-recommends chromium; \
-	fi; \
-	find_browser || { echo 'The browser tests need Chromium. Install it (Debian: apt-get install chromium), then run this again.'; exit 1; }
+	$(call see_to,Chromium,for name in chromium chromium-browser google-chrome; do command -v $$name && return; done; return 1,chromium)
+
+.PHONY: oldest-ready
+oldest-ready: ## see to it that the oldest PostgreSQL that is promised is there
+	$(say) 'engines: looking for PostgreSQL 15, the oldest that is promised'
+	$(call see_to,PostgreSQL 15; name its programs by OLDEST_POSTGRES=/path/to/bin where they are not in $(OLDEST_POSTGRES),\
+	  $(OLDEST_POSTGRES)/postgres --version,postgresql-15)
+
+.PHONY: proxies-ready
+proxies-ready: ## see to it that nginx and HAProxy are there
+	$(say) 'proxies: looking for nginx and HAProxy'
+	$(call see_to,nginx,PATH="$$PATH:/usr/sbin" command -v nginx,nginx-light)
+	$(call see_to,HAProxy,PATH="$$PATH:/usr/sbin" command -v haproxy,haproxy)
 
 .PHONY: node-ready
 node-ready: ## install the independent relying party that the tests drive
 	@test ! -f $(PEER_RELYING_PARTY)/package.json || $(MAKE) $(PEER_RELYING_PARTY)/node_modules/.complete
 
 %/node_modules/.complete: %/package-lock.json
+	$(say) 'node: looking for Node.js 20 or newer with npm'
+	$(call see_to,Node.js 20 or newer with npm,\
+	  command -v npm >/dev/null && node -e 'console.log("   Node.js "+process.version); process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)',nodejs npm)
 	$(say) 'node: installing the pinned packages of $*'
-	@command -v npm >/dev/null || { \
-	  echo 'npm is needed here. Install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm), then run this again.'; exit 1; }
 	@cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
