@@ -150,7 +150,7 @@ def test_a_method_that_is_none_of_ours_is_refused(op: Provider, method: str, tar
 
 
 def test_options_tells_methods_and_lets_no_other_site_read_a_page(journeys: Journeys) -> None:
-    """Design, Browsers: CORS on discovery, JWKS, token and userinfo only."""
+    """Design §4: CORS on discovery, JWKS, token and userinfo only."""
     browser = journeys.at_sign_in()
     for target in ("/", "/authorize", browser.at, "/logout", "/logout/confirm", "/introspect", "/revoke"):
         answered = browser.send("OPTIONS", target, None, Origin="https://evil.example", **{"Access-Control-Request-Method": "POST"})
