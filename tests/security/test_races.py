@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import urlencode
 
 import pyotp
@@ -16,13 +17,19 @@ from idp.demo.engines import DatabaseUrls, Engines
 from idp.jose import Signer, new_private_key
 from idp.kernel.clock import SystemClock
 from idp.kernel.digests import new_bearer
-from tests.support.provider import Browser, Person, Portal, Provider, make_provider
+from tests.support.journeys import Journeys
+from tests.support.provider import OPERATOR, Browser, Person, Portal, Provider, make_provider
 from tests.support.races import at_once
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("served")
 
+Ready = tuple[str, dict[str, str], dict[str, str]]
+"""A form that a browser is about to send: where to, its fields, its headers."""
+
 ROUNDS = 100
+FEW_ROUNDS = 10
+"""Of what costs many password hashes to prepare."""
 AT_ONCE = 20
 
 
@@ -62,6 +69,12 @@ def known_everywhere(nodes: tuple[Served, Served], portal: Portal) -> Portal:
 @pytest.fixture(scope="module")
 def portal(beside: Provider, nodes: tuple[Served, Served]) -> Portal:
     return known_everywhere(nodes, beside.client("racing"))
+
+
+@pytest.fixture(scope="module")
+def strict(beside: Provider, nodes: tuple[Served, Served]) -> Portal:
+    """A portal that nobody comes to without a second factor."""
+    return known_everywhere(nodes, beside.client("strict", minimum_acr="urn:motcua:acr:ial0.aal2"))
 
 
 class Caller:
@@ -104,6 +117,12 @@ def post_at_once(
 ) -> list[tuple[int, dict[str, object]]]:
     answers = at_once([lambda caller=caller: caller.post(path, form, headers) for caller in callers])  # type: ignore[misc]
     return [(status, json.loads(body)) for status, _, body in answers]
+
+
+def send_at_once(nodes: tuple[Served, Served], pages: list[Ready]) -> list[tuple[int, dict[str, str], bytes]]:
+    """Send the forms of several browsers, half of them to each node."""
+    with connected(nodes, len(pages)) as callers:
+        return at_once([partial(caller.post, *page) for caller, page in zip(callers, pages, strict=True)])
 
 
 def no_deadlock(engines: Engines) -> None:
@@ -189,35 +208,50 @@ def test_a_client_assertion_is_taken_once(
 
 
 def test_a_one_time_code_is_taken_once_by_five_sign_ins(
-    beside: Provider, portal: Portal, nodes: tuple[Served, Served], engines: Engines
+    beside: Provider, strict: Portal, nodes: tuple[Served, Served], engines: Engines
 ) -> None:
     """NIST SP 800-63B-4 §3.1.4; a new account each round, so that no guess limit is what refuses."""
-    strict = known_everywhere(nodes, beside.client("strict", minimum_acr="urn:motcua:acr:ial0.aal2"))
     for _ in range(ROUNDS):
         citizen = beside.person()
         waiting = [_at_the_code_page(beside, strict, citizen) for _ in range(5)]
         code = pyotp.TOTP(citizen.totp_secret).at(beside.clock.now())
-        with connected(nodes, 5) as callers:
-            answers = at_once(
-                [
-                    lambda caller=caller, page=page, code=code: caller.post(page[0], page[1] | {"code": code}, page[2])  # type: ignore[misc]
-                    for caller, page in zip(callers, waiting, strict=True)
-                ]
-            )
+        answers = send_at_once(nodes, [(action, fields | {"code": code}, headers) for action, fields, headers in waiting])
         statuses = [status for status, _, _ in answers]
         assert statuses.count(303) == 1, statuses
         assert set(statuses) <= {200, 303, 503}, statuses  # 503: waited for the others longer than a lock may take; nothing was taken
     no_deadlock(engines)
 
 
-def _at_the_code_page(op: Provider, portal: Portal, citizen: Person) -> tuple[str, dict[str, str], dict[str, str]]:
-    """Sign in by password up to the page that asks for the code; return where its form goes, its fields, and the headers."""
-    browser = Browser(op)
-    browser.open(portal.ask())
-    browser.submit(username=citizen.username, password=citizen.password)
-    action, fields = browser.form()
-    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    return action, fields, {"Cookie": cookies, "Sec-Fetch-Site": "same-origin"}
+def test_a_recovery_code_is_taken_once_by_five_sign_ins(
+    beside: Provider, strict: Portal, nodes: tuple[Served, Served], engines: Engines
+) -> None:
+    """NIST SP 800-63B-4 §3.1.2; a new account each round, for the same reason."""
+    for _ in range(FEW_ROUNDS):
+        citizen = beside.person()
+        answers = send_at_once(nodes, [_at_the_recovery_code_page(beside, strict, citizen) for _ in range(5)])
+
+        statuses = [status for status, _, _ in answers]
+        assert statuses.count(303) == 1, statuses
+        assert set(statuses) <= {200, 303, 503}, statuses
+    no_deadlock(engines)
+
+
+def test_an_activation_code_is_taken_once_and_only_the_winner_set_a_password(
+    beside: Provider, portal: Portal, nodes: tuple[Served, Served], engines: Engines
+) -> None:
+    """ASVS 6.4.1: browsers at the last page with one code, each with a password and a second factor of its own."""
+    for _ in range(FEW_ROUNDS):
+        citizen = beside.person()
+        code = beside.rooms.activation.issue(citizen.account_id, by="test", origin=OPERATOR)
+        passwords = [new_bearer("") for _ in range(4)]
+        answers = send_at_once(nodes, [_at_the_last_page_of_activation(beside, citizen, code, password) for password in passwords])
+
+        statuses = [status for status, _, _ in answers]
+        assert statuses.count(200) == 1, statuses
+        assert set(statuses) <= {200, 400, 503}, statuses  # 503: no place at the hash; nothing was taken
+        works = [_is_let_in(beside, portal, citizen, password) for password in passwords]
+        assert works == [status == 200 for status in statuses]
+    no_deadlock(engines)
 
 
 def test_guesses_beyond_the_limit_are_not_evaluated_however_many_come_at_once(
@@ -225,23 +259,53 @@ def test_guesses_beyond_the_limit_are_not_evaluated_however_many_come_at_once(
 ) -> None:
     """A burst on two nodes evaluates no more than the account's allowance."""
     citizen = beside.person(second_factor=False)
-    wrong = [_at_the_password_page(beside, portal, citizen) for _ in range(AT_ONCE)]
-    with connected(nodes, AT_ONCE) as callers:
-        answers = at_once(
-            [
-                lambda caller=caller, page=page: caller.post(page[0], page[1], page[2])  # type: ignore[misc]
-                for caller, page in zip(callers, wrong, strict=True)
-            ]
-        )
+    answers = send_at_once(nodes, [_at_the_password_page(beside, portal, citizen) for _ in range(AT_ONCE)])
     evaluated = [status for status, _, _ in answers if status == 200]
     assert len(evaluated) <= 5
     assert {status for status, _, _ in answers} <= {200, 429, 503}
 
 
-def _at_the_password_page(op: Provider, portal: Portal, citizen: Person) -> tuple[str, dict[str, str], dict[str, str]]:
+def _at_the_password_page(op: Provider, portal: Portal, citizen: Person) -> Ready:
     browser = Browser(op)
     browser.open(portal.ask())
+    return _ready(browser, username=citizen.username, password="not the password")
+
+
+def _at_the_code_page(op: Provider, portal: Portal, citizen: Person) -> Ready:
+    """Sign in by password up to the page that asks for the code."""
+    browser = Browser(op)
+    browser.open(portal.ask())
+    browser.submit(username=citizen.username, password=citizen.password)
+    return _ready(browser)
+
+
+def _at_the_recovery_code_page(op: Provider, portal: Portal, citizen: Person) -> Ready:
+    """Sign in by password up to the page that takes a recovery code instead."""
+    browser = Browser(op)
+    browser.open(portal.ask())
+    browser.submit(username=citizen.username, password=citizen.password)
+    browser.open(browser.at.removesuffix("/totp") + "/recovery-code")
+    return _ready(browser, code=citizen.recovery_codes[0])
+
+
+def _at_the_last_page_of_activation(op: Provider, citizen: Person, code: str, password: str) -> Ready:
+    """Give the code, choose the password, and set up the authenticator application that the page offers."""
+    browser = Browser(op)
+    browser.open("/activate")
+    browser.submit(username=citizen.username, code=code)
+    browser.submit(password=password, repeat=password)
+    return _ready(browser, code=pyotp.TOTP(Journeys.offered_secret(browser)).at(op.clock.now()))
+
+
+def _ready(browser: Browser, **filled: str) -> Ready:
+    """Return where the form of the page goes, its fields, and the headers of this browser."""
     action, fields = browser.form()
     cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    filled = fields | {"username": citizen.username, "password": "not the password"}
-    return action, filled, {"Cookie": cookies, "Sec-Fetch-Site": "same-origin"}
+    return action or browser.at, fields | filled, {"Cookie": cookies, "Sec-Fetch-Site": "same-origin"}
+
+
+def _is_let_in(op: Provider, portal: Portal, citizen: Person, password: str) -> bool:
+    """Whether the password opens the account."""
+    browser = Browser(op)
+    browser.open(portal.ask())
+    return browser.submit(username=citizen.username, password=password).status == 200 and "/consent" in browser.at
