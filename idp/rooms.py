@@ -98,6 +98,7 @@ def build_rooms(wanted: Wanted, clock: Clock) -> Rooms:
     recovery_codes = RecoveryCodes(database, sealer, clock)
     devices = KnownDevices(database, clock)
     guesses = Guesses(database, sealer, clock)
+    volumes = Volumes(ephemeral, clock, factor=wanted.volume_factor)
     clients = Clients(database, clock, Destinations.read(wanted.egress_allow))
 
     def wants_telling(client_id: UUID) -> bool:
@@ -120,7 +121,7 @@ def build_rooms(wanted: Wanted, clock: Clock) -> Rooms:
         recovery_codes=recovery_codes,
         devices=devices,
         guesses=guesses,
-        volumes=Volumes(ephemeral, clock, factor=wanted.volume_factor),
+        volumes=volumes,
         levels=Levels(database, load_policy(wanted.assurance_policy), clock),
         clients=clients,
         activation=Activation(
@@ -136,7 +137,7 @@ def build_rooms(wanted: Wanted, clock: Clock) -> Rooms:
         ),
         sessions=sessions,
         grants=grants,
-        interactions=Interactions(ephemeral, clock),
+        interactions=Interactions(ephemeral, clock, volumes),
         sign_in=SignIn(
             database,
             accounts=accounts,

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from idp.kernel.digests import base64url, digest, new_bearer, same
 from idp.kernel.refusals import Refusal
+from idp.throttle.model import VolumeKind
 
 if TYPE_CHECKING:
     from idp.kernel.clock import Clock
     from idp.storage.ephemeral import Ephemeral
+    from idp.throttle.service import Volumes
 
 KEPT_FOR: Final = timedelta(minutes=30)
 
@@ -62,14 +64,21 @@ class Interaction:
 class Interactions:
     """Begins, finds, changes and ends interactions."""
 
-    def __init__(self, ephemeral: Ephemeral, clock: Clock) -> None:
+    def __init__(self, ephemeral: Ephemeral, clock: Clock, volumes: Volumes) -> None:
         self._ephemeral = ephemeral
         self._clock = clock
+        self._volumes = volumes
 
     def begin(self, client_id: str, parameters: dict[str, str], browser: str, begun_at: datetime | None = None) -> Interaction:
-        """Store a pending request of the browser whose cookie value is `browser`."""
+        """Store a pending request of the browser whose cookie value is `browser`; empty where it is not known yet.
+
+        Raises:
+            TooMuchVolume: so many of this browser are pending already.
+        """
         begun = (begun_at or self._clock.now()).timestamp()
         begun_with = Interaction(new_bearer(""), _browser_digest(browser), client_id, parameters, begun)
+        if browser:
+            self._volumes.reserve(VolumeKind.OPEN, begun_with.browser)
         self._save(begun_with)
         return begun_with
 
@@ -93,10 +102,12 @@ class Interactions:
 
         Raises:
             InteractionGone: there is none for this browser.
+            TooMuchVolume: so many of this browser are pending already.
         """
         stored = self._ephemeral.find(_key(interaction_id))
         if stored is not None and json.loads(stored)["browser"] == _browser_digest(""):
             read = json.loads(stored)
+            self._volumes.reserve(VolumeKind.OPEN, _browser_digest(browser))
             return self.settle(Interaction(**(read | {"enrolled": tuple(read["enrolled"])})), browser=_browser_digest(browser))
         return self.find(interaction_id, browser)
 
@@ -109,6 +120,7 @@ class Interactions:
     def end(self, interaction: Interaction) -> None:
         """Forget the interaction: it was answered."""
         self._ephemeral.forget(_key(interaction.id))
+        self._volumes.release(VolumeKind.OPEN, interaction.browser)
 
     def _save(self, interaction: Interaction) -> None:
         self._ephemeral.put(_key(interaction.id), json.dumps(asdict(interaction)).encode(), keep_for=KEPT_FOR)

@@ -26,6 +26,7 @@ class Ephemeral:
             url, socket_connect_timeout=0.1, socket_timeout=0.2, retry=Retry(NoBackoff(), 1), health_check_interval=0
         )
         self._count = self._redis.register_script(_COUNT)
+        self._uncount = self._redis.register_script(_UNCOUNT)
 
     def put(self, key: str, value: bytes, *, keep_for: timedelta) -> None:
         """Store `value` for `keep_for`, whatever was there."""
@@ -47,6 +48,11 @@ class Ephemeral:
         with self.breaker.guard(*_AWAY):
             counted: Any = self._count(keys=[key], args=[int(window.total_seconds() * 1000)])
             return int(counted[0]), int(counted[1])
+
+    def uncount(self, key: str) -> None:
+        """Count one less under `key`, if anything is counted there."""
+        with self.breaker.guard(*_AWAY):
+            self._uncount(keys=[key])
 
     def forget_matching(self, prefix: str) -> int:
         """Remove every key that begins with `prefix`; return how many there were. For operators, not for steps."""
@@ -81,4 +87,8 @@ _COUNT = """
 local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
+"""
+
+_UNCOUNT = """
+if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end
 """

@@ -1,7 +1,7 @@
 """How often a thing may be guessed or asked for, as pure values.
 
 Owns the kinds of guesses and of volumes, their limits and the refusals. Must not know what a guess is checked against.
-Account limits are the same in every mode; only limits by address are raised in demo and test mode (law 11).
+Account limits are the same in every mode; only limits by address and browser are raised in demo and test mode (law 11).
 """
 
 from __future__ import annotations
@@ -100,14 +100,14 @@ def limit_of(kind: GuessKind, subject: Subject) -> GuessLimit:
 
 
 class VolumeKind(StrEnum):
-    """What is counted by address (or by address and client)."""
+    """What is counted by address (or by address and client); `OPEN`, what is given back when it ends, by browser."""
 
     SIGN_IN = "sign_in"
     AUTHORIZE = "authorize"
     ACTIVATION = "activation"
     CLIENT_REFUSED = "client_refused"
     CODE_REFUSED = "code_refused"
-    REQUEST = "request"
+    OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +124,30 @@ VOLUMES: Final = {
     VolumeKind.ACTIVATION: (VolumeLimit(5, MINUTE), VolumeLimit(20, HOUR)),
     VolumeKind.CLIENT_REFUSED: (VolumeLimit(10, MINUTE),),
     VolumeKind.CODE_REFUSED: (VolumeLimit(20, MINUTE),),
-    VolumeKind.REQUEST: (VolumeLimit(300, 5 * MINUTE),),
+    VolumeKind.OPEN: (VolumeLimit(20, 30 * MINUTE),),
 }
-"""Limits by address. Several limits of one kind hold together."""
+"""Limits by address or browser. Several limits of one kind hold together."""
+
+_NEIGHBOURHOOD: Final = 10
+"""How many times the limit of one IPv6 network holds for all networks of its /48 together."""
 
 
-def network_of(address: str) -> str:
-    """Return what is counted as one address: an IPv4 address, the /64 of an IPv6 one, one bucket for what is neither."""
+def networks_of(address: str) -> tuple[tuple[str, int], ...]:
+    """Return what an address is counted as, each with how many times the limit it may have.
+
+    An IPv4 address is itself; an IPv6 one is its /64, which is one house, and its /48, of which one customer may have all; what is
+    neither shares one bucket.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed)
+        return (("unknown", 1),)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return ((str(parsed), 1),)
+    if parsed.ipv4_mapped is not None:
+        return ((str(parsed.ipv4_mapped), 1),)
+    house, neighbourhood = (ipaddress.IPv6Network((parsed, length), strict=False) for length in (64, 48))
+    return (str(house), 1), (str(neighbourhood), _NEIGHBOURHOOD)
 
 
 class TooManyGuesses(Refusal):
@@ -191,7 +199,7 @@ class GuessesReset(Event):
 
 @dataclass(frozen=True, slots=True)
 class VolumesReset(Event):
-    """An operator had the counts of all addresses forgotten: of these kinds, so many counters."""
+    """An operator had every count by address and browser forgotten: of these kinds, so many counters."""
 
     kind: ClassVar[str] = "throttle.volumes_reset"
 

@@ -29,7 +29,7 @@ from idp.throttle.model import (
     VolumeLimit,
     VolumesReset,
     limit_of,
-    network_of,
+    networks_of,
 )
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _half(kind: str, text: str) -> bytes:
 
 
 class Volumes:
-    """How much one address may ask for. Protects capacity, so it may forget; it never lets everything through."""
+    """How much one address or browser may ask for. Protects capacity, so it may forget; it never lets everything through."""
 
     def __init__(self, ephemeral: Ephemeral, clock: Clock, *, factor: int = 1) -> None:
         """Count in `ephemeral`; `factor` multiplies every limit (a thousand in demo and test mode, law 11)."""
@@ -171,40 +171,48 @@ class Volumes:
         self._clock = clock
         self._own = _OwnCounts(clock)
 
-    def reserve(self, kind: VolumeKind, address: str, *more: str) -> None:
-        """Count one request of `kind` from `address` (and a client, where `more` names it).
+    def reserve(self, kind: VolumeKind, whose: str, *more: str) -> None:
+        """Count one request of `kind` from an address or browser (and of a client, where `more` names it).
 
         Raises:
             TooMuchVolume: the limit is passed.
         """
-        for limit in VOLUMES[kind]:
-            key = self._key(kind, limit, address, more)
+        for key, limit, allowed in self._counted(kind, whose, more):
             try:
                 count, milliseconds = self._ephemeral.count(key, window=limit.window)
-                left, allowed = timedelta(milliseconds=milliseconds), limit.count * self._factor
+                left = timedelta(milliseconds=milliseconds)
             except Unavailable:
                 count, left = self._own.count(key, limit.window)
-                allowed = max(1, limit.count * self._factor // _STRICTER_BY)
+                allowed = _stricter(allowed)  # noqa: PLW2901 - this once
             if count > allowed:
+                if kind is VolumeKind.OPEN:  # nothing was opened, so nothing will be given back
+                    self.release(kind, whose, *more)
                 raise TooMuchVolume(kind.value, retry_after=left)
 
-    def require(self, kind: VolumeKind, address: str, *more: str) -> None:
+    def release(self, kind: VolumeKind, whose: str, *more: str) -> None:
+        """Give back what was counted: it has ended."""
+        for key, _, _ in self._counted(kind, whose, more):
+            try:
+                self._ephemeral.uncount(key)
+            except Unavailable:
+                self._own.uncount(key)
+
+    def require(self, kind: VolumeKind, whose: str, *more: str) -> None:
         """Refuse when the limit is already used up, and count nothing: for what counts only its failures.
 
         Raises:
             TooMuchVolume: it is.
         """
-        for limit in VOLUMES[kind]:
-            key = self._key(kind, limit, address, more)
+        for key, limit, allowed in self._counted(kind, whose, more):
             try:
-                count, allowed = int(self._ephemeral.find(key) or 0), limit.count * self._factor
+                is_used_up = int(self._ephemeral.find(key) or 0) >= allowed
             except Unavailable:
-                count, allowed = self._own.seen(key), max(1, limit.count * self._factor // _STRICTER_BY)
-            if count >= allowed:
+                is_used_up = self._own.seen(key) >= _stricter(allowed)
+            if is_used_up:
                 raise TooMuchVolume(kind.value, retry_after=limit.window)
 
     def reset(self) -> dict[VolumeKind, int]:
-        """Forget every count by address; return how many there were, by kind."""
+        """Forget every count by address and browser; return how many there were, by kind."""
         self._own.forget()
         forgotten = {kind: self._ephemeral.forget_matching(f"volume:{kind.value}:") for kind in VolumeKind}
         return {kind: count for kind, count in forgotten.items() if count}
@@ -217,9 +225,20 @@ class Volumes:
         audit.record(transaction, event, self._clock.now())
         return forgotten
 
-    @staticmethod
-    def _key(kind: VolumeKind, limit: VolumeLimit, address: str, more: Sequence[str]) -> str:
-        return ":".join(("volume", kind.value, str(int(limit.window.total_seconds())), network_of(address), *more))
+    def _counted(self, kind: VolumeKind, whose: str, more: Sequence[str]) -> list[tuple[str, VolumeLimit, int]]:
+        """Return the counters that one request adds to: key, limit, and how many it allows."""
+        names = ((whose, 1),) if kind is VolumeKind.OPEN else networks_of(whose)
+        counted = []
+        for limit in VOLUMES[kind]:
+            for name, times in names:
+                key = ":".join(("volume", kind.value, str(int(limit.window.total_seconds())), name, *more))
+                counted.append((key, limit, limit.count * times * self._factor))
+        return counted
+
+
+def _stricter(allowed: int) -> int:
+    """Return what a process allows by itself, while it does not know what the others count."""
+    return max(1, allowed // _STRICTER_BY)
 
 
 class _OwnCounts:
@@ -242,6 +261,12 @@ class _OwnCounts:
                     return UNLIMITED, window
             self._counts[key] = (count + 1, until)
         return count + 1, until - now
+
+    def uncount(self, key: str) -> None:
+        with self._lock:
+            count, until = self._counts.get(key, (0, self._clock.now()))
+            if count > 0:
+                self._counts[key] = (count - 1, until)
 
     def seen(self, key: str) -> int:
         with self._lock:

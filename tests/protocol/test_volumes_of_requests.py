@@ -1,8 +1,9 @@
-"""How much one address may ask for: counted alike on an endpoint and its twin, and no client is locked out."""
+"""How much one address or browser may ask for: counted alike on an endpoint and its twin, and no client is locked out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from idp.demo.engines import DatabaseUrls, Engines
 from idp.kernel.clock import FixedClock
 from tests.conftest import MORNING
-from tests.support.provider import Answered, Portal, Provider, make_provider
+from tests.support.provider import Answered, Browser, Portal, Provider, make_provider
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,32 @@ def test_wrong_codes_are_counted_by_client_and_address(op: Provider, portal: Por
 
     assert [redeem("192.0.2.12") for _ in range(22)] == [400] * 20 + [429] * 2
     assert redeem("192.0.2.13") == 400
+
+
+def test_a_browser_has_twenty_sign_ins_open_and_another_when_one_has_ended(op: Provider, portal: Portal) -> None:
+    """A portal that sends its visitors here again and again fills nothing but their own browser's allowance."""
+    op.rooms.volumes.reset()
+    citizen, browser = op.person(second_factor=False), Browser(op)
+    begun = [browser.send("GET", portal.ask(prompt="login")) for _ in range(20)]
+    assert [each.status for each in begun] == [303] * 20
+    refused = browser.send("GET", portal.ask(prompt="login"))
+    assert refused.status == 429
+    assert 1 <= int(refused.header("retry-after") or 0) <= 30 * 60
+    assert Browser(op).send("GET", portal.ask()).status == 303
+
+    assert "code" in browser.sign_in(citizen, browser.open(begun[0].location)).parameters
+    op.clock.advance(timedelta(seconds=1))
+    assert browser.send("GET", portal.ask(prompt="login")).location.startswith("/i/")
+    assert browser.send("GET", portal.ask(prompt="login")).status == 429
+
+
+def test_what_came_by_a_cross_site_post_counts_once_it_has_a_browser(op: Provider, portal: Portal) -> None:
+    """The twin: such a request carries no cookie, so it is counted at the GET that follows."""
+    op.rooms.volumes.reset()
+    browser = Browser(op)
+
+    def begin() -> int:
+        kept = op.call("POST", "/authorize", parse_qsl(urlsplit(portal.ask()).query))
+        return browser.open(kept.location).status
+
+    assert [begin() for _ in range(21)] == [200] * 20 + [429]

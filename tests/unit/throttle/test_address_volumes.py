@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from idp.storage.ephemeral import Ephemeral
-from idp.throttle.model import TooMuchVolume, VolumeKind, network_of
+from idp.throttle.model import TooMuchVolume, VolumeKind, networks_of
 from idp.throttle.service import Volumes
 
 if TYPE_CHECKING:
@@ -40,11 +40,38 @@ def test_twenty_sign_ins_a_minute_from_one_address(ephemeral: Ephemeral, clock: 
     assert let_through(volumes, VolumeKind.SIGN_IN, "192.0.2.2", tries=1) == 1
 
 
-def test_an_ipv6_network_is_one_address_and_a_mapped_one_is_its_ipv4() -> None:
-    assert network_of("2001:db8:1:2:3:4:5:6") == network_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
-    assert network_of("2001:db8:1:3::1") != network_of("2001:db8:1:2::1")
-    assert network_of("::ffff:192.0.2.9") == network_of("192.0.2.9") == "192.0.2.9"
-    assert network_of("not an address") == network_of("") == "unknown"
+def test_an_ipv6_house_is_one_address_a_neighbourhood_ten_and_a_mapped_one_is_its_ipv4() -> None:
+    assert networks_of("2001:db8:1:2:3:4:5:6") == networks_of("2001:db8:1:2::1") == (("2001:db8:1:2::/64", 1), ("2001:db8:1::/48", 10))
+    assert networks_of("2001:db8:1:3::1") == (("2001:db8:1:3::/64", 1), ("2001:db8:1::/48", 10))
+    assert networks_of("::ffff:192.0.2.9") == networks_of("192.0.2.9") == (("192.0.2.9", 1),)
+    assert networks_of("not an address") == networks_of("") == (("unknown", 1),)
+
+
+def test_who_has_a_whole_neighbourhood_of_networks_has_ten_times_the_limit(ephemeral: Ephemeral, clock: FixedClock) -> None:
+    """65 536 networks of 2^64 addresses each are one line of one customer at some providers."""
+    volumes = Volumes(ephemeral, clock)
+    through = [let_through(volumes, VolumeKind.SIGN_IN, f"2001:db8:7:{number:x}::1") for number in range(12)]
+    assert through == [20] * 10 + [0, 0]
+    assert let_through(volumes, VolumeKind.SIGN_IN, "2001:db8:8::1") == 20
+    with pytest.raises(TooMuchVolume):
+        volumes.require(VolumeKind.SIGN_IN, "2001:db8:7:ffff::1")
+
+
+def test_what_was_given_back_may_be_taken_again_and_no_more(ephemeral: Ephemeral, clock: FixedClock) -> None:
+    volumes = Volumes(ephemeral, clock)
+    browser = uuid4().hex
+    volumes.release(VolumeKind.OPEN, browser)  # of what nobody took, there is nothing to give back
+    assert let_through(volumes, VolumeKind.OPEN, browser) == 20
+    volumes.release(VolumeKind.OPEN, browser)
+    volumes.reserve(VolumeKind.OPEN, browser)
+    assert let_through(volumes, VolumeKind.OPEN, browser) == 0
+
+
+def test_giving_back_needs_no_redis(clock: FixedClock) -> None:
+    volumes = Volumes(away(), clock)
+    assert let_through(volumes, VolumeKind.OPEN, "browser") == 5
+    volumes.release(VolumeKind.OPEN, "browser")
+    volumes.reserve(VolumeKind.OPEN, "browser")
 
 
 def test_demo_and_test_raise_limits_by_address_a_thousandfold(ephemeral: Ephemeral, clock: FixedClock) -> None:
