@@ -45,7 +45,8 @@ def demo(context: click.Context, frame: Frame) -> int:
     """Start engines, provider, worker and two portals with demo data, and stay until Ctrl-C.
 
     Ports by IDP_ISSUER, NATIONAL_PORTAL_URL and PROVINCIAL_PORTAL_URL; the data stays in IDP_VAR (./var). With --json, prints one
-    document for programs when everything is ready; beside a demo that runs on the same folder, prints its document and ends.
+    document for programs when everything is ready; beside a demo that runs on the same folder, prints its document and ends. Its
+    `mailbox_url` is where mail to the demo's people could be read; it is null, since nothing sends any yet.
     """
     if context.invoked_subcommand is not None:
         return 0

@@ -21,7 +21,7 @@ def throttle() -> None:
 
 @throttle.command("reset")
 @click.argument("account", metavar="[ACCOUNT]", required=False)
-@click.option("--addresses", is_flag=True, help="Forget the counts by address instead, those of everybody.")
+@click.option("--addresses", is_flag=True, help="Forget the counts by address and browser instead, of everybody.")
 @click.option("--reason", default="by operator", show_default=True, help="Why, for the record.")
 @operated
 @answering

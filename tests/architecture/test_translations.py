@@ -76,7 +76,7 @@ def test_a_translation_keeps_the_values_and_the_marks_of_its_message(messages: d
 
 
 def test_the_compiled_catalogue_is_that_of_the_source(messages: dict[str, Message]) -> None:
-    """`make translations` was run."""
+    """`make messages` was run."""
     with CATALOGUE.with_suffix(".mo").open("rb") as compiled:
         ready = {_first(message.id): _first(message.string) for message in read_mo(compiled) if message.id}
     assert ready == {text: _first(message.string) for text, message in messages.items()}

@@ -122,7 +122,7 @@ def load_translations(locale: Locale, folder: Path = TRANSLATIONS_FOLDER) -> Nul
         return NullTranslations()
     path = folder / locale / "LC_MESSAGES" / "messages.mo"
     if not path.exists():
-        message = f"the {locale} catalogue is not compiled: run make translations"
+        message = f"the {locale} catalogue is not compiled: run make messages"
         raise FileNotFoundError(message)
     with path.open("rb") as compiled:
         return Translations(compiled)
