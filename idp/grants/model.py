@@ -46,6 +46,7 @@ class Standing:
     holder_id: UUID
     proofs: dict[str, datetime]
     until: datetime
+    seen_at: datetime
     locale: str
     ial: int | None
     """None when it has to be computed anew."""

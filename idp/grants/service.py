@@ -83,6 +83,7 @@ class Grants:
             holder_id=row.holder_id,
             proofs=read_proofs(row.proofs),
             until=row.until,
+            seen_at=row.seen_at,
             locale=row.locale,
             ial=row.ial,
             consent=consent,
@@ -123,7 +124,9 @@ class Grants:
             "challenge": authorization.challenge,
             "code_until": now + lifetimes.code_for,
         }
-        return code if self._database.step(store.ISSUE_CODE, parameters) else None
+        moves_session = standing.sid is None or standing.seen_at < now - SEEN_EVERY
+        statement = store.ISSUE_CODE if moves_session else store.ISSUE_CODE_AGAIN
+        return code if self._database.step(statement, parameters) else None
 
     def redeem(self, code: str, client_id: UUID, redirect_uri: str | None, challenge: str | None, origin: Origin) -> Redeemed:
         """Spend `code` and return what it bought. `challenge` is the S256 of the verifier that was presented, if any.

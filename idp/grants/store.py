@@ -33,7 +33,7 @@ def _whose(known: str, family_id: str) -> str:
 
 
 READ_STANDING: Final = """
-SELECT s.id AS session_id, s.version AS session_version, s.account_id, s.proofs, s.until, s.holder_id, s.locale,
+SELECT s.id AS session_id, s.version AS session_version, s.account_id, s.proofs, s.until, s.seen_at, s.holder_id, s.locale,
        CASE WHEN v.policy_version = %(policy_version)s AND v.until > %(now)s THEN v.ial END AS ial,
        co.id AS consent_id, co.version AS consent_version, co.scopes AS consent_scopes, co.claims AS consent_claims,
        sub.sub, r.sid
@@ -46,8 +46,12 @@ LEFT JOIN session_reached r ON r.session_id = s.id AND r.client_id = %(client_id
 WHERE s.secret_digest = %(secret_digest)s AND s.until > %(now)s
 """
 
-# Issues only if session, consent and level are the versions that were read, and everything is alive.
-ISSUE_CODE: Final = f"""
+def _issuing(*, first: str, sid: str) -> str:
+    """Return the statement that issues a code only if session, consent and level are the versions read, and everything is alive.
+
+    `first` are CTEs that come before the family is made; `sid` is the expression of the session's identifier at this client.
+    """
+    return f"""
 WITH alive AS (
     SELECT s.id AS session_id, s.account_id, s.holder_id, cl.id AS client_id, co.id AS consent_id, sub.sub
     FROM session_alive s
@@ -57,17 +61,13 @@ WITH alive AS (
     JOIN assessed v ON v.person_id = s.holder_id AND v.ial = %(ial)s AND v.policy_version = %(policy_version)s AND v.until > %(now)s
     JOIN subject_known sub ON sub.holder_id = s.holder_id AND sub.sector = %(sector)s
     WHERE s.id = %(session_id)s AND s.version = %(session_version)s AND s.until > %(now)s
-), seen AS ({SEEN_FRAGMENT}
-), reached AS ({REACHED_FRAGMENT}
-), sid AS (
-    SELECT coalesce(%(sid)s, (SELECT reached.sid FROM reached)) AS sid
-), family_made AS (
+){first}, family_made AS (
     INSERT INTO family (id, kind, client_id, actor_account_id, principal_holder_id, consent_id, session_id, sid, sub, scopes, claims,
                         nonce, acr, ial, aal, amr, auth_time, issued_at, expires_at)
-    SELECT %(family_id)s, %(kind)s, alive.client_id, alive.account_id, alive.holder_id, alive.consent_id, alive.session_id, sid.sid,
+    SELECT %(family_id)s, %(kind)s, alive.client_id, alive.account_id, alive.holder_id, alive.consent_id, alive.session_id, {sid},
            alive.sub, %(scopes)s, %(claims)s, %(nonce)s, %(acr)s, %(ial)s, %(aal)s, %(amr)s, %(auth_time)s, %(now)s,
            %(family_until)s
-    FROM alive, sid
+    FROM alive
 ), code_made AS (
     INSERT INTO code (digest, family_id, client_id, redirect_uri, challenge, issued_at, expires_at)
     SELECT %(digest)s, %(family_id)s, alive.client_id, %(redirect_uri)s, %(challenge)s, %(now)s, %(code_until)s
@@ -75,17 +75,27 @@ WITH alive AS (
 ), happened AS (
     SELECT 'issued' AS outcome, alive.account_id, alive.client_id, alive.session_id FROM alive
 ), audited AS ({
-    written_by(
-        "happened",
-        {"issued": CodeIssued},
-        account_id="happened.account_id",
-        client_id="happened.client_id",
-        session_id="happened.session_id",
-        family_id="%(family_id)s",
-    )
-})
+        written_by(
+            "happened",
+            {"issued": CodeIssued},
+            account_id="happened.account_id",
+            client_id="happened.client_id",
+            session_id="happened.session_id",
+            family_id="%(family_id)s",
+        )
+    })
 SELECT alive.session_id FROM alive
 """
+
+
+# At a client that the session reached before, and seen a moment ago, a code moves nothing of the session: the smaller statement.
+ISSUE_CODE: Final = _issuing(
+    first=f""", seen AS ({SEEN_FRAGMENT}
+), reached AS ({REACHED_FRAGMENT}
+)""",
+    sid="coalesce(%(sid)s, (SELECT reached.sid FROM reached))",
+)
+ISSUE_CODE_AGAIN: Final = _issuing(first="", sid="%(sid)s")
 
 _FAMILY_COLUMNS: Final = """g.id AS family_id, g.kind, g.actor_account_id, g.principal_holder_id, g.session_id, g.sid, g.sub,
            g.scopes AS granted, g.claims, g.nonce, g.acr, g.ial, g.aal, g.amr, g.auth_time"""
