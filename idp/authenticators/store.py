@@ -6,8 +6,13 @@ from idp.audit.store import written_by
 from idp.authenticators.model import ProofRefused
 
 FIND_HASH = """
-SELECT hash_sealed FROM password WHERE account_id = %(account_id)s
+SELECT hash_sealed, version FROM password WHERE account_id = %(account_id)s
 """
+
+HOLD_PASSWORD = """
+SELECT version FROM password WHERE account_id = %(account_id)s AND version = %(version)s FOR NO KEY UPDATE
+"""
+"""What was checked, if it is still what is stored; until the transaction ends, nobody sets another."""
 
 REPLACE_HASH = """
 UPDATE password SET hash_sealed = %(hash_sealed)s
@@ -17,8 +22,8 @@ RETURNING account_id
 """The same password under new parameters; not when it was changed meanwhile."""
 
 SET_HASH = """
-INSERT INTO password AS p (account_id, hash_sealed, set_at) VALUES (%(account_id)s, %(hash_sealed)s, %(now)s)
-ON CONFLICT (account_id) DO UPDATE SET hash_sealed = excluded.hash_sealed, set_at = excluded.set_at
+INSERT INTO password AS p (account_id, hash_sealed, version, set_at) VALUES (%(account_id)s, %(hash_sealed)s, 1, %(now)s)
+ON CONFLICT (account_id) DO UPDATE SET hash_sealed = excluded.hash_sealed, version = p.version + 1, set_at = excluded.set_at
 RETURNING (xmax = 0) AS is_first
 """
 

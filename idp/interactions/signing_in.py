@@ -95,15 +95,17 @@ class SignIn:
                 lanes.insert(0, Subject.of_device(account_id, device_id))
         charged = self._guesses.reserve(GuessKind.PASSWORD, lanes, where.origin)
         try:
-            is_right = self._passwords.check(
+            right = self._passwords.check(
                 account_id, password, origin=where.origin, known_device=device_id is not None, client_id=where.client_id
             )
         except HashSlotsBusy:
             self._guesses.refund(GuessKind.PASSWORD, charged)
             raise
-        if not is_right or found is None or not found.is_alive:
+        if right is None or found is None or not found.is_alive:
             return None
         with self._database.transaction() as transaction:
+            if not self._passwords.hold_in(transaction, right, where.origin, client_id=where.client_id):
+                return None  # the refusal is recorded in this transaction, which commits
             self._guesses.forgive_in(transaction, GuessKind.PASSWORD, charged)
             remembered = self._devices.remember_in(transaction, found.account_id, where.device, where.origin)
             proof = self._proof(found.account_id, PASSWORD, where, remembered.device_id)

@@ -179,6 +179,7 @@ WHERE a.state = 'active'
 CREATE TABLE password (
     account_id    uuid PRIMARY KEY REFERENCES account,
     hash_sealed   bytea NOT NULL,
+    version       integer NOT NULL,           -- moves with every password that is set, not when the same one is hashed or sealed anew
     set_at        timestamptz NOT NULL
 );
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from idp.authenticators import store
 from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE
 from idp.authenticators.service.devices import KnownDevices, Remembered
-from idp.authenticators.service.passwords import Passwords, PreparedPassword
+from idp.authenticators.service.passwords import Passwords, PreparedPassword, RightPassword
 from idp.authenticators.service.recovery_codes import RecoveryCodes
 from idp.authenticators.service.totp import Totp
 
@@ -23,6 +23,7 @@ __all__ = [
     "PreparedPassword",
     "RecoveryCodes",
     "Remembered",
+    "RightPassword",
     "Totp",
 ]
 

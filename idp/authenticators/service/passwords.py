@@ -40,6 +40,14 @@ class PreparedPassword:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class RightPassword:
+    """A password that was the account's when it was checked: whatever follows from it holds it first, by `hold_in`."""
+
+    account_id: UUID
+    version: int
+
+
 class Passwords:
     """The passwords of accounts."""
 
@@ -75,8 +83,8 @@ class Passwords:
         origin: Origin,
         known_device: bool = False,
         client_id: UUID | None = None,
-    ) -> bool:
-        """Tell whether `password` is the account's; None is an identifier that names nobody, and takes the same time.
+    ) -> RightPassword | None:
+        """Return that `password` is the account's, or None; no account is an identifier that names nobody, and takes the same time.
 
         A guess was reserved before. A wrong password is recorded; what follows from a right one, the caller records.
         The hash is renewed when its parameters are outdated.
@@ -90,16 +98,28 @@ class Passwords:
         stored = self._sealer.open(sealed, place).decode()
         renewed: str | None = None
         with self._slots.take(known_device=known_device):
-            is_right = self._hasher.check(stored, password) and row is not None
-            if is_right and self._hasher.is_outdated(stored):
+            right = RightPassword(looked_up, row.version) if self._hasher.check(stored, password) and row else None
+            if right and self._hasher.is_outdated(stored):
                 renewed = self._hasher.hash(password)
-        if not is_right:
+        if right is None:
             event = ProofRefused(origin, method=PASSWORD)
             refused = audit.bodies(self._clock.now(), refused=event) | {"account_id": account_id, "client_id": client_id}
             self._database.step(store.RECORD_REFUSAL, refused)
         elif renewed is not None:
             self._renew(looked_up, sealed, renewed)
-        return is_right
+        return right
+
+    def hold_in(self, transaction: Transaction, right: RightPassword, origin: Origin, *, client_id: UUID | None = None) -> bool:
+        """Hold a password that was checked, and tell whether it is still the account's: an activation may have come between (law 1).
+
+        False: the refusal is recorded in this same transaction, which is therefore to be committed.
+        """
+        wanted = {"account_id": right.account_id, "version": right.version}
+        if transaction.one(store.HOLD_PASSWORD, wanted) is not None:
+            return True
+        ids = {"account_id": right.account_id, "client_id": client_id}
+        audit.record(transaction, ProofRefused(origin, method=PASSWORD), self._clock.now(), ids)
+        return False
 
     def _renew(self, account_id: UUID, old_sealed: bytes, renewed: str) -> None:
         sealed = self._sealer.seal(renewed.encode(), _place(account_id))

@@ -61,7 +61,7 @@ def add_people(database: Database, ring: KeyRing, clock: FixedClock, count: int)
                 {"id": account, "holder": holder, "now": now},
             )
             transaction.run(
-                "INSERT INTO password (account_id, hash_sealed, set_at) VALUES (%(id)s, %(sealed)s, %(now)s)",
+                "INSERT INTO password (account_id, hash_sealed, version, set_at) VALUES (%(id)s, %(sealed)s, 1, %(now)s)",
                 {"id": account, "now": now, "sealed": sealer.seal(b"$argon2id$", f"password.hash_sealed:{account}")},
             )
             transaction.run(
