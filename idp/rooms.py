@@ -141,6 +141,7 @@ def build_rooms(wanted: Wanted, clock: Clock) -> Rooms:
         sign_in=SignIn(
             database,
             accounts=accounts,
+            authenticators=authenticators,
             passwords=passwords,
             totp=totp,
             recovery_codes=recovery_codes,

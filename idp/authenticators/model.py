@@ -41,6 +41,11 @@ METHODS: Final = {
 own for it; used once and then never again it is a one-time password, so clients read `otp`, and the login event says `rc`."""
 
 
+def has_second(methods: frozenset[str]) -> bool:
+    """Tell whether one of `methods` is a second factor: what a person has, beside what they know."""
+    return any(not METHODS[method].begins for method in methods)
+
+
 # passwords -----------------------------------------------------------------------------------------------------
 
 MIN_PASSWORD: Final = 10
@@ -224,6 +229,12 @@ class TooManyTotps(Refusal):
     """The account has as many authenticators as it may."""
 
     code = "authenticators.too_many_totps"
+
+
+class SecondFactorHeld(Refusal):
+    """The account has a second factor already: it is proved before another one is set up (law 3)."""
+
+    code = "authenticators.second_factor_held"
 
 
 # recovery codes ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ FIND_HASH = """
 SELECT hash_sealed, version FROM password WHERE account_id = %(account_id)s
 """
 
-HOLD_PASSWORD = """
+HOLD_HASH = """
 SELECT version FROM password WHERE account_id = %(account_id)s AND version = %(version)s FOR NO KEY UPDATE
 """
 """What was checked, if it is still what is stored; until the transaction ends, nobody sets another."""

@@ -12,7 +12,7 @@ from idp.accounts.declarations import national_part
 from idp.accounts.model import AccountClosed, AccountShown, AccountState
 from idp.accounts.store import HOLD_ACCOUNT
 from idp.audit import store as audit
-from idp.authenticators.model import CODE_BYTES, OTP, RECOVERY_CODE, read_code, write_code
+from idp.authenticators.model import CODE_BYTES, has_second, read_code, write_code
 from idp.enrolment import store
 from idp.enrolment.model import (
     CODE_LIVES_FOR,
@@ -112,7 +112,7 @@ class Activation:
             full_name=shown.full_name,
             masked_number=shown.masked_number,
             expires_at=row.expires_at,
-            has_second_factor=not self._authenticators.possible(row.account_id).isdisjoint({OTP, RECOVERY_CODE}),
+            has_second_factor=has_second(self._authenticators.possible(row.account_id)),
         )
 
     def require_good_password(self, activating: Activating, password: str) -> None:
@@ -144,11 +144,11 @@ class Activation:
             SecondFactorRequired: the account had one before.
         """
         activating = self.begin(code)
-        if second_factor is None and activating.has_second_factor:
-            raise SecondFactorRequired
         prepared = self._passwords.prepare(password, self._words_of(activating))
         with self._database.transaction() as transaction:
             account_id = self._take(transaction, code, activating.account_id)
+            if second_factor is None and self._authenticators.has_second_in(transaction, account_id):
+                raise SecondFactorRequired
             codes = self._bind(transaction, account_id, prepared, second_factor, origin)
             try:
                 self._accounts.activate_in(transaction, account_id, origin)

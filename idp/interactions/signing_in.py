@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE, HashSlotsBusy
+from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE, HashSlotsBusy, SecondFactorHeld
 from idp.sessions.service import Proof
 from idp.throttle.model import GuessKind, Subject
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from idp.accounts.service import Accounts
     from idp.audit.model import Origin
-    from idp.authenticators.service import KnownDevices, Passwords, RecoveryCodes, Totp
+    from idp.authenticators.service import Authenticators, KnownDevices, Passwords, RecoveryCodes, Totp
     from idp.sessions.model import Begun, LiveSession
     from idp.sessions.service import Sessions
     from idp.storage.postgres import Database, Transaction
@@ -60,6 +60,7 @@ class SignIn:
         database: Database,
         *,
         accounts: Accounts,
+        authenticators: Authenticators,
         passwords: Passwords,
         totp: Totp,
         recovery_codes: RecoveryCodes,
@@ -69,6 +70,7 @@ class SignIn:
     ) -> None:
         self._database = database
         self._accounts = accounts
+        self._authenticators = authenticators
         self._passwords = passwords
         self._totp = totp
         self._recovery_codes = recovery_codes
@@ -149,14 +151,19 @@ class SignIn:
     def enrol_otp(self, totp_id: UUID, typed: str, session: LiveSession, where: Where) -> Enrolled:
         """Confirm an authenticator application that is being set up; it counts in this sign-in, and recovery codes come with it.
 
-        The dispatcher asks for this only when the account's strongest earlier level was proved first (law 3).
+        The dispatcher asks for this only when the account's strongest earlier level was proved first (law 3); here, under the lock,
+        that is asked again.
 
         Raises:
+            SecondFactorHeld: the account has a second factor by now.
+            NoSuchSession: the session ended meanwhile.
             TotpRefused: the code is wrong, or the offer has lapsed.
             TooManyGuesses: nothing was checked.
         """
         self._guesses.reserve(GuessKind.OTP, [Subject.of_account(session.account_id)], where.origin)
         with self._database.transaction() as transaction:
+            if self._authenticators.has_second_in(transaction, session.account_id):
+                raise SecondFactorHeld
             self._totp.confirm_in(transaction, session.account_id, totp_id, typed, where.origin)
             self._guesses.forgive_in(transaction, GuessKind.OTP, Subject.of_account(session.account_id))
             codes = self._recovery_codes.regenerate_in(transaction, session.account_id, where.origin)

@@ -81,6 +81,9 @@ class Sessions:
 
         One browser session, one account: when `current` is another account's, it ends and a new one begins. The caller consumed
         what was proved in this same `transaction`.
+
+        Raises:
+            NoSuchSession: a second factor was proved, and the session it belongs to has ended meanwhile or never was.
         """
         now = self._clock.now()
         replaced: UUID | None = None
@@ -98,7 +101,7 @@ class Sessions:
             "idle_until": now + self.policy.idle_for,
         }
         proved = transaction.one(store.PROVE, common | {"id": current.id}) if current else None
-        if proved is None and current is not None and not METHODS[proof.method].begins:
+        if proved is None and not METHODS[proof.method].begins:
             raise NoSuchSession("a second factor begins no session")
         if proved is None:
             session_id, version = new_id(now), 1

@@ -13,12 +13,14 @@ FROM session_alive s
 WHERE s.secret_digest = %(secret_digest)s AND s.until > %(now)s
 """
 
-# The secret moves with every proof, so that whoever knew the session before does not know it after.
+# The secret moves with every proof, so that whoever knew the session before does not know it after. The view says that it lives;
+# whether it was ended while this waited for the row, only the row itself says.
 PROVE = """
-UPDATE session SET secret_digest = %(secret_digest)s, version = version + 1, proofs = proofs || %(proofs)s::jsonb,
+UPDATE session s SET secret_digest = %(secret_digest)s, version = s.version + 1, proofs = s.proofs || %(proofs)s::jsonb,
        seen_at = %(now)s, idle_until = %(idle_until)s
-WHERE id = %(id)s AND account_id = %(account_id)s AND ended_at IS NULL AND least(idle_until, expires_at) > %(now)s
-RETURNING id, version
+FROM session_alive l
+WHERE s.id = %(id)s AND s.account_id = %(account_id)s AND s.ended_at IS NULL AND l.id = s.id AND l.until > %(now)s
+RETURNING s.id, s.version
 """
 
 RECORD_LOGIN = """

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
 from idp.audit.model import Origin
-from idp.authenticators.model import OTP, RECOVERY_CODE
+from idp.authenticators.model import OTP, has_second
 from idp.grants.model import Authorization
 from idp.grants.service import encode_claims
 from idp.interactions.model import (
@@ -187,8 +187,7 @@ class Flow:
         A second factor that is set up during a sign-in counts only for who has none: whoever has one proves that first (law 3).
         """
         methods = self.rooms.authenticators.possible(standing.account_id)
-        has_second = not methods.isdisjoint({OTP, RECOVERY_CODE})
-        return Possible(methods, frozenset() if has_second else frozenset({OTP}))
+        return Possible(methods, frozenset() if has_second(methods) else frozenset({OTP}))
 
     # answering ---------------------------------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from idp.accounts.store import HOLD_ACCOUNT
 from idp.authenticators import store
-from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE
+from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE, has_second
 from idp.authenticators.service.devices import KnownDevices, Remembered
 from idp.authenticators.service.passwords import Passwords, PreparedPassword, RightPassword
 from idp.authenticators.service.recovery_codes import RecoveryCodes
@@ -14,7 +15,7 @@ from idp.authenticators.service.totp import Totp
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from idp.storage.postgres import Database
+    from idp.storage.postgres import Database, Row, Transaction
 
 __all__ = [
     "Authenticators",
@@ -37,8 +38,16 @@ class Authenticators:
 
     def possible(self, account_id: UUID) -> frozenset[str]:
         """Return the names of the methods that this account's person could prove now; one question to the database."""
-        row = self._database.step(store.FIND_POSSIBLE, {"account_id": account_id})
-        if row is None:
-            return frozenset()
-        held = {PASSWORD: row.password, OTP: row.otp, RECOVERY_CODE: row.rc}
-        return frozenset(method for method, is_held in held.items() if is_held)
+        return _methods(self._database.step(store.FIND_POSSIBLE, {"account_id": account_id}))
+
+    def has_second_in(self, transaction: Transaction, account_id: UUID) -> bool:
+        """Hold the account, and tell whether it has a second factor: until the transaction ends, nobody sets one up."""
+        transaction.one(HOLD_ACCOUNT, {"account_id": account_id})
+        return has_second(_methods(transaction.one(store.FIND_POSSIBLE, {"account_id": account_id})))
+
+
+def _methods(row: Row | None) -> frozenset[str]:
+    if row is None:
+        return frozenset()
+    held = {PASSWORD: row.password, OTP: row.otp, RECOVERY_CODE: row.rc}
+    return frozenset(method for method, is_held in held.items() if is_held)

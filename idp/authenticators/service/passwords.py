@@ -115,7 +115,7 @@ class Passwords:
         False: the refusal is recorded in this same transaction, which is therefore to be committed.
         """
         wanted = {"account_id": right.account_id, "version": right.version}
-        if transaction.one(store.HOLD_PASSWORD, wanted) is not None:
+        if transaction.one(store.HOLD_HASH, wanted) is not None:
             return True
         ids = {"account_id": right.account_id, "client_id": client_id}
         audit.record(transaction, ProofRefused(origin, method=PASSWORD), self._clock.now(), ids)

@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from idp.authenticators.model import OTP, RECOVERY_CODE, TotpRefused
+from idp.authenticators.model import OTP, RECOVERY_CODE, SecondFactorHeld, TotpRefused
 from idp.interactions.model import AddFactor, Enrol, LogIn, Step
 from idp.throttle.model import VolumeKind
 from idp.web.flow import page_for
@@ -167,6 +167,8 @@ class SigningIn:
                 enrolled = self.desk.rooms.sign_in.enrol_otp(UUID(at.it.enrolling), form.code.data or "", session, where)
             except TotpRefused:
                 form.refuse("code", WRONG_TOTP)
+            except SecondFactorHeld:
+                return see_other(at.base)
             else:
                 return self._codes_page(at, enrolled.recovery_codes, self.desk.cookies.set_session(enrolled.session.cookie))
         person = self.desk.rooms.accounts.person(at.standing.holder_id)
