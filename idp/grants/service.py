@@ -240,10 +240,15 @@ class Grants:
         return self._database.step(statement, asked)
 
     def revoke(self, token: str, client_id: UUID, origin: Origin) -> None:
-        """Kill the client's own token; an unknown or foreign one is left alone, and nobody learns which it was."""
+        """Kill the client's own token; an unknown or foreign one is left alone, and nobody learns which it was.
+
+        Raises:
+            ClientDead: it was disabled since it authenticated.
+        """
         parameters = bodies(self._clock.now(), access=TokenRevoked(origin, what="access"), family=TokenRevoked(origin, what="family"))
         parameters |= {"digest": digest(token), "client_id": client_id}
-        self._database.step(store.REVOKE, parameters)
+        if self._database.step(store.REVOKE, parameters) is None:
+            raise ClientDead
 
     # consents ---------------------------------------------------------------------------------------------------------------------
 

@@ -285,14 +285,17 @@ JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
 WHERE t.digest = %(digest)s AND t.used_at IS NULL AND t.expires_at > %(now)s
 """
 
-# An access token dies alone; a refresh token takes its family with it (RFC 7009 §2.1). Another client's token is left alone.
+# An access token dies alone; a refresh token takes its family with it (RFC 7009 §2.1). Another client's token is left alone. No row
+# comes back when the client itself is dead: then nothing was done.
 REVOKE: Final = f"""
-WITH access AS (
-    UPDATE access_token SET revoked_at = %(now)s
-    WHERE digest = %(digest)s AND client_id = %(client_id)s AND revoked_at IS NULL
-    RETURNING family_id
+WITH caller AS (
+    SELECT c.id FROM client_alive c WHERE c.id = %(client_id)s AND c.until > %(now)s
+), access AS (
+    UPDATE access_token t SET revoked_at = %(now)s
+    FROM caller WHERE t.digest = %(digest)s AND t.client_id = caller.id AND t.revoked_at IS NULL
+    RETURNING t.family_id
 ), refresh AS (
-    SELECT r.family_id FROM refresh_token r WHERE r.digest = %(digest)s AND r.client_id = %(client_id)s
+    SELECT r.family_id FROM refresh_token r JOIN caller ON caller.id = r.client_id WHERE r.digest = %(digest)s
 ), killed AS (
     UPDATE family f SET killed_at = %(now)s, kill_reason = 'revoked'
     FROM refresh WHERE f.id = refresh.family_id AND f.killed_at IS NULL
@@ -311,7 +314,7 @@ WITH access AS (
         family_id="happened.family_id",
     )
 })
-SELECT happened.outcome FROM happened
+SELECT caller.id FROM caller
 """
 
 # consents: transactions ---------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.asking import bought, signed_in
+from tests.support.audit import Trail
 from tests.support.provider import Browser, Person, Portal, Provider
 
 OFFLINE = "openid profile offline_access"
@@ -93,3 +94,26 @@ def test_who_revokes_has_to_say_who_they_are(op: Provider, portal: Portal, home:
     own = bought(public, Browser(op), citizen)["access_token"]
     assert public.revoke(own).status == 200
     assert public.userinfo(own).status == 401
+
+
+@pytest.mark.parametrize("what", ["access_token", "refresh_token"])
+@pytest.mark.parametrize("death", ["disabled_at = %(now)s", "expires_at = %(now)s"])
+def test_a_client_that_died_meanwhile_revokes_nothing(op: Provider, citizen: Person, what: str, death: str) -> None:
+    """RFC 7009 §2.2.1: dead within the request, not within the second that configuration may be old; `invalid_client`, and no record."""
+    dying = op.client(f"dying-{what[:1]}-{death[:1]}")
+    tokens = bought(dying, Browser(op), citizen, scope=OFFLINE)
+    trail = Trail(op)
+    with op.owner.transaction() as transaction:
+        transaction.run(f"UPDATE client SET {death} WHERE client_id = %(id)s", {"id": dying.client_id, "now": op.clock.now()})
+    answered = dying.revoke(tokens[what])
+    assert (answered.status, answered.json["error"]) == (401, "invalid_client")
+    assert (answered.header("www-authenticate") or "").startswith("Basic ")
+    assert trail.new() == []
+    with op.owner.transaction() as transaction:
+        alive = "UPDATE client SET disabled_at = NULL, expires_at = 'infinity' WHERE client_id = %(id)s"
+        transaction.run(alive, {"id": dying.client_id})
+    assert dying.introspect(tokens[what])["active"] is True
+    answered = dying.revoke(tokens[what])
+    assert (answered.status, answered.body) == (200, b"")
+    assert dying.introspect(tokens[what]) == {"active": False}
+    assert [event.kind for event in trail.new()] == ["grants.token_revoked"]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
-from idp.oidc.errors import TokenError
+from idp.grants.model import ClientDead
+from idp.oidc.errors import InvalidClient, TokenError
 
 if TYPE_CHECKING:
     from idp.oidc.engine.records import ClientRecord, EngineRequest
@@ -65,5 +66,8 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]  # the library has n
         token = request.form.get("token")
         if not token:
             raise TokenError("invalid_request", "The token is missing.")
-        self.server.grants.revoke(token, record.client.id, request.origin)
+        try:
+            self.server.grants.revoke(token, record.client.id, request.origin)
+        except ClientDead:
+            raise InvalidClient("disabled meanwhile", challenge=request.headers.get("Authorization") is not None) from None
         return 200, None, []
