@@ -181,7 +181,7 @@ def lock(frame: Frame, origin: Origin, account: str, reason: str, legal_basis: s
         account_id = account_id_of(rooms, account)
         ends_at = read_instant(until, ZoneInfo(rooms.zone))
         lock_id = rooms.accounts.lock(account_id, reason=reason, legal_basis=legal_basis, until=ends_at, origin=origin)
-        ended = rooms.sessions.end_dead()
+        ended = rooms.sessions.end_dead(origin, account_id)
     document = {"account_id": account_id, "lock_id": lock_id, "until": ends_at}
     frame.answer(document, f"Locked ({lock_id})." + (f" {ended} sessions ended." if ended else ""))
 

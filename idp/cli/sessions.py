@@ -70,13 +70,13 @@ def end(frame: Frame, origin: Origin, session_id: UUID | None, account: str | No
     ended = told = 0
     with opened_rooms() as rooms:
         if session_id is not None:
-            told, ended = rooms.sessions.end(session_id, _REASON, origin), 1
+            told, ended = rooms.sessions.end(session_id, _REASON, origin, account_id=None), 1
         else:
             account_id = account_id_of(rooms, account or "")
             rooms.accounts.show(account_id)
             while found := rooms.sessions.list_for(account_id):
                 for each in found:
                     with suppress(NoSuchSession):  # it ended meanwhile
-                        told += rooms.sessions.end(each.id, _REASON, origin)
+                        told += rooms.sessions.end(each.id, _REASON, origin, account_id=account_id)
                         ended += 1
     frame.answer({"ended": ended, "portals_to_tell": told}, f"{ended} ended; {told} portals will be told.")

@@ -39,6 +39,7 @@ TELL = "sessions.tell_portal"
 """The job that tells one portal of one ended session; given `notice`, the id of its `logout_notice`."""
 
 _USER_AGENT_MOST = 512
+_WORKER = Origin.operated("worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Sessions:
         if current is not None and current.account_id != proof.account_id:
             replaced = current.id
             with contextlib.suppress(NoSuchSession):  # it had just ended
-                self._end_in(transaction, replaced, "another_account", origin, now)
+                self._end_in(transaction, replaced, current.account_id, "another_account", origin, now)
             current = None
         cookie = new_bearer("mos_")
         common: dict[str, object] = {
@@ -138,29 +139,35 @@ class Sessions:
         )
         return Begun(session_id, version, cookie, replaced)
 
-    def end(self, session_id: UUID, reason: str, origin: Origin) -> int:
-        """End a session and have every portal it reached told; return how many will be.
+    def end(self, session_id: UUID, reason: str, origin: Origin, *, account_id: UUID | None) -> int:
+        """End a session and have every portal it reached told; return how many will be. `account_id` None: an operator does it.
 
         Raises:
-            NoSuchSession: it had ended already, or never was.
+            NoSuchSession: it had ended already, never was, or is not this account's.
         """
         with self._database.transaction() as transaction:
-            return self._end_in(transaction, session_id, reason, origin, self._clock.now())
+            return self._end_in(transaction, session_id, account_id, reason, origin, self._clock.now())
 
-    def end_dead(self, most: int = 500) -> int:
-        """End the sessions of accounts that died, so that their portals are told; return how many. Run by the worker."""
+    def end_dead(self, origin: Origin = _WORKER, account_id: UUID | None = None, most: int = 500) -> int:
+        """End the sessions of accounts that died, so that their portals are told; return how many.
+
+        Whoever had one account die names it and themselves; what is left, the worker ends.
+        """
         now = self._clock.now()
+        wanted = {"now": now, "since": now - self.policy.lasts_for, "account_id": account_id, "most": most}
         with self._database.transaction() as transaction:
-            dead = transaction.all(store.DEAD, {"now": now, "since": now - self.policy.lasts_for, "most": most})
+            dead = transaction.all(store.DEAD, wanted)
         ended = 0
         for row in dead:
             with contextlib.suppress(NoSuchSession), self._database.transaction() as transaction:  # somebody was faster
-                self._end_in(transaction, row.id, "account_dead", Origin.operated("worker"), self._clock.now())
+                self._end_in(transaction, row.id, account_id, "account_dead", origin, self._clock.now())
                 ended += 1
         return ended
 
-    def _end_in(self, transaction: Transaction, session_id: UUID, reason: str, origin: Origin, now: datetime) -> int:
-        ended = transaction.one(store.END, {"id": session_id, "now": now, "reason": reason})
+    def _end_in(
+        self, transaction: Transaction, session_id: UUID, account_id: UUID | None, reason: str, origin: Origin, now: datetime
+    ) -> int:
+        ended = transaction.one(store.END, {"id": session_id, "account_id": account_id, "now": now, "reason": reason})
         if ended is None:
             raise NoSuchSession
         told = 0

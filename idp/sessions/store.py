@@ -30,7 +30,7 @@ VALUES (%(id)s, %(now)s, %(account_id)s, %(session_id)s, %(method)s, %(client_id
 
 END = """
 UPDATE session SET ended_at = %(now)s, end_reason = %(reason)s
-WHERE id = %(id)s AND ended_at IS NULL
+WHERE id = %(id)s AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s) AND ended_at IS NULL
 RETURNING id, account_id
 """
 
@@ -74,7 +74,7 @@ DEAD = """
 SELECT s.id
 FROM account a
 JOIN session s ON s.account_id = a.id AND s.ended_at IS NULL
-WHERE a.not_before > %(since)s AND s.expires_at > %(now)s
+WHERE a.not_before > %(since)s AND (%(account_id)s::uuid IS NULL OR a.id = %(account_id)s) AND s.expires_at > %(now)s
   AND NOT EXISTS (SELECT 1 FROM session_alive l WHERE l.id = s.id)
 ORDER BY s.id
 LIMIT %(most)s

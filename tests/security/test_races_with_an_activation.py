@@ -304,7 +304,7 @@ def test_a_code_given_to_a_session_that_ended_meanwhile_is_refused_and_not_used_
     """A second factor begins no session; the code is still good in the next one."""
     person = op.person()
     session = session_of(op, person)
-    op.rooms.sessions.end(session.id, "signed_out", OPERATOR)
+    op.rooms.sessions.end(session.id, "signed_out", OPERATOR, account_id=person.account_id)
     code = person.code(op.clock)
     with pytest.raises(NoSuchSession):
         op.rooms.sign_in.with_otp(code, session, WHERE)
@@ -331,7 +331,7 @@ def test_a_session_that_ends_while_its_code_is_on_the_way_is_said_on_a_page(
     take = op.rooms.totp.take_step_in
 
     def end_and_take(transaction: Transaction, account_id: UUID, typed: str, origin: Origin) -> TotpTaken | None:
-        op.rooms.sessions.end(session.id, "signed_out", OPERATOR)
+        op.rooms.sessions.end(session.id, "signed_out", OPERATOR, account_id=person.account_id)
         return take(transaction, account_id, typed, origin)
 
     with monkeypatch.context() as patched:

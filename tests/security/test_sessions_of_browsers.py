@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from idp.sessions.model import NoSuchSession
 from tests.support.journeys import LEVEL_OF_TWO_FACTORS, STEP, Journeys, session_of
 from tests.support.provider import OPERATOR, Browser, Person, Portal, Provider, claims_of
 
@@ -366,6 +367,20 @@ def test_what_is_somebody_elses_does_not_exist_for_me(journeys: Journeys, op: Pr
     assert {answered.status for answered in answers} == {404}
     assert is_signed_in(op, session_of(binhs))
     assert len(op.rooms.grants.consents(binh.account_id)) == 1
+
+
+def test_an_end_in_ones_own_name_reaches_only_ones_own_session(journeys: Journeys, op: Provider) -> None:
+    """ASVS 7.5.2: the statement itself asks whose it is; an operator's end asks nobody."""
+    mine, others = op.person(second_factor=False), op.person(second_factor=False)
+    browsers = [journeys.signed_in(each) for each in (mine, others)]
+    (my_session,), (other_session,) = (op.rooms.sessions.list_for(each.account_id) for each in (mine, others))
+    with pytest.raises(NoSuchSession):
+        op.rooms.sessions.end(other_session.id, "signed_out", OPERATOR, account_id=mine.account_id)
+    assert [is_signed_in(op, session_of(each)) for each in browsers] == [True, True]
+    op.rooms.sessions.end(my_session.id, "signed_out", OPERATOR, account_id=mine.account_id)
+    assert [is_signed_in(op, session_of(each)) for each in browsers] == [False, True]
+    op.rooms.sessions.end(other_session.id, "by_operator", OPERATOR, account_id=None)
+    assert [is_signed_in(op, session_of(each)) for each in browsers] == [False, False]
 
 
 @pytest.mark.parametrize("target", ["/sessions/end", "/consents/withdraw"])

@@ -108,7 +108,7 @@ class House:
         return begun.id
 
     def end(self, session_id: UUID) -> int:
-        return self.sessions.end(session_id, "signed_out", Origin(request_id="test"))
+        return self.sessions.end(session_id, "signed_out", Origin(request_id="test"), account_id=None)
 
 
 def worker_of(urls: DatabaseUrls, *allow: str) -> tuple[Worker, Database]:

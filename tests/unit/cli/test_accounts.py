@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 from idp.demo.people import synthetic_person
+from idp.kernel.clock import SystemClock
+from idp.kernel.ids import new_id
+from idp.storage.postgres import Database
 from tests.support.commands import Command, add
 
 
@@ -100,6 +104,21 @@ def test_a_lock_has_reason_basis_and_operator_and_is_lifted_again(command: Comma
     assert (refused.code, refused.out) == (1, "")
     assert command("accounts", "unlock", "--json", account_id).document["locks_left"] == 0
     assert command("accounts", "unlock", account_id).code == 1
+
+
+def test_a_lock_ends_the_sessions_of_its_account_in_the_operators_name(command: Command, owner_database: Database) -> None:
+    """Law 10: who had them end is on record with the end of each."""
+    account_id, now = add(command, 109)["account_id"], SystemClock().now()
+    with owner_database.transaction() as transaction:
+        transaction.run(
+            "INSERT INTO session (id, secret_digest, account_id, version, proofs, user_agent, started_at, seen_at, idle_until, expires_at)"
+            " VALUES (%(id)s, 'x', %(account_id)s, 1, '{}', '', %(now)s, %(now)s, %(until)s, %(until)s)",
+            {"id": new_id(now), "account_id": account_id, "now": now, "until": now + timedelta(hours=1)},
+        )
+    locked = command("accounts", "lock", account_id, "--reason", "phone lost", "--legal-basis", "Art. 9", "--by", "officer.one")
+    assert "1 sessions ended" in locked.out
+    (ended,) = command("audit", "tail", "--json", "--account", account_id, "--kind", "sessions.session_ended").document["events"]
+    assert (ended["body"]["operator"], ended["body"]["reason"]) == ("officer.one", "account_dead")
 
 
 def test_a_lock_without_a_reason_is_refused(command: Command) -> None:

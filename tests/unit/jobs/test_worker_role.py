@@ -63,6 +63,30 @@ def test_it_ends_the_sessions_of_accounts_that_died(database: Database, worker_d
     assert [notice.state for notice in house.sessions.notices(session_id)] == ["waiting"]
 
 
+def test_who_had_an_account_die_is_on_record_with_the_end_of_its_sessions(database: Database, clock: FixedClock) -> None:
+    """Law 10: an operator's own hand ends that account's sessions and no other's; what is left, the worker ends in its own name."""
+    house = House.over(database, clock)
+    locked, closed = house.add_account(), house.add_account()
+    sessions = {account_id: house.begin_session(account_id, []) for account_id in (locked, closed)}
+    with database.transaction() as transaction:
+        for session_id in sessions.values():
+            transaction.run(CLOSE, {"id": session_id, "now": clock.now()})
+    officer = Origin("request-7", operator="officer.one")
+    assert house.sessions.end_dead(officer, locked) == 1
+    assert house.sessions.end_dead() == 1
+    with database.transaction() as transaction:
+        found = transaction.all(
+            "SELECT session_id, convert_from(body, 'UTF8')::jsonb AS body FROM audit_event WHERE kind = 'sessions.session_ended'"
+            " AND session_id = ANY(%(ids)s)",
+            {"ids": list(sessions.values())},
+        )
+    by = {row.session_id: (row.body["request"], row.body["operator"], row.body["reason"]) for row in found}
+    assert by == {
+        sessions[locked]: ("request-7", "officer.one", "account_dead"),
+        sessions[closed]: ("-", "worker", "account_dead"),
+    }
+
+
 def test_it_purges_guesses(database: Database, worker_database: Database, sealer: Sealer, clock: FixedClock) -> None:
     Guesses(database, sealer, clock).reserve(GuessKind.PASSWORD, [Subject(identifier="nobody")], Origin(request_id="test"))
     clock.advance(timedelta(days=60))

@@ -100,9 +100,7 @@ class Home:
         try:
             subject = UUID(form.subject.data or "")
             if kind == "session_ended":
-                if subject not in {row.id for row in self.desk.rooms.sessions.list_for(session.account_id)}:
-                    raise NoSuchSession
-                self.desk.rooms.sessions.end(subject, "signed_out", self.desk.origin(request))
+                self.desk.rooms.sessions.end(subject, "signed_out", self.desk.origin(request), account_id=session.account_id)
             else:
                 self.desk.rooms.grants.withdraw_consent(subject, session.account_id, self.desk.origin(request))
         except (ValueError, NoSuchSession, NoSuchConsent):

@@ -92,7 +92,7 @@ class SigningOut:
         if session is None:
             return see_other(asked.back_to or "/", dropped)
         try:
-            self.desk.rooms.sessions.end(session.id, "signed_out", self.desk.origin(request))
+            self.desk.rooms.sessions.end(session.id, "signed_out", self.desk.origin(request), account_id=session.account_id)
         except NoSuchSession:
             return see_other(asked.back_to or "/", dropped)
         kept = self._keep(session.id, asked)
