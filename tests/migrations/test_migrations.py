@@ -253,6 +253,31 @@ def test_the_record_is_appended_to_and_its_partitions_are_not_touched_directly(m
     assert not partitions & (may["SELECT"] | may["INSERT"])
 
 
+@pytest.mark.parametrize("role", ["app", "worker"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE deployment SET mode = mode",
+        "UPDATE deployment SET issuer = issuer",
+        "UPDATE deployment SET not_before = not_before",
+        "INSERT INTO deployment (mode, issuer) VALUES ('demo', 'http://localhost')",
+        "DELETE FROM deployment",
+        "TRUNCATE deployment",
+    ],
+)
+def test_the_mark_of_the_deployment_is_read_by_who_serves_and_written_by_the_owner_alone(
+    migrated: DatabaseUrls, role: str, statement: str
+) -> None:
+    """Law 11: whoever takes a node over can neither move the mark nor bring back what everybody was told to forget."""
+    with psycopg.connect(getattr(migrated, role)) as connection:
+        connection.execute("SELECT mode, issuer, not_before FROM deployment")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+    with psycopg.connect(migrated.owner) as owner:
+        owner.execute(statement)
+        owner.rollback()
+
+
 def test_nobody_else_may_do_anything(engines: Engines, migrated: DatabaseUrls) -> None:
     public = """
     SELECT c.relname FROM pg_class c, aclexplode(c.relacl) g
