@@ -40,7 +40,7 @@ SELECT s.id AS session_id, s.version AS session_version, s.account_id, s.proofs,
 FROM session_alive s
 LEFT JOIN assessed v ON v.person_id = s.holder_id
 LEFT JOIN consent_alive co ON co.actor_account_id = s.account_id AND co.principal_holder_id = s.holder_id
-     AND co.client_id = %(client_id)s AND co.mandate_id IS NULL
+     AND co.client_id = %(client_id)s AND co.mandate_id IS NULL AND co.until > %(now)s
 LEFT JOIN subject_known sub ON sub.holder_id = s.holder_id AND sub.sector = %(sector)s
 LEFT JOIN session_reached r ON r.session_id = s.id AND r.client_id = %(client_id)s
 WHERE s.secret_digest = %(secret_digest)s AND s.until > %(now)s
@@ -57,7 +57,7 @@ WITH alive AS (
     FROM session_alive s
     JOIN client_alive cl ON cl.id = %(client_id)s AND cl.until > %(now)s
     JOIN consent_alive co ON co.id = %(consent_id)s AND co.version = %(consent_version)s AND co.actor_account_id = s.account_id
-         AND co.client_id = cl.id
+         AND co.client_id = cl.id AND co.until > %(now)s
     JOIN assessed v ON v.person_id = s.holder_id AND v.ial = %(ial)s AND v.policy_version = %(policy_version)s AND v.until > %(now)s
     JOIN subject_known sub ON sub.holder_id = s.holder_id AND sub.sector = %(sector)s
     WHERE s.id = %(session_id)s AND s.version = %(session_version)s AND s.until > %(now)s

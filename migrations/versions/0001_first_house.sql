@@ -3,7 +3,8 @@
 -- Conventions. Ids are UUIDv7 made by the process. Bearer values are stored as SHA-256 digests. `*_sealed` is AEAD with its key id,
 -- `*_index` a keyed blind index. Instants are bound by the process; no statement of ours asks the database for the time.
 -- Death is a mark on a row itself (`…_at`), joined at every use through the `*_alive` views; a view's `until` is the instant from
--- which the row no longer counts. Short-lived rows carry no foreign keys: their statement has just read what they point to.
+-- which the row no longer counts, and takes in that of every view it joins. Short-lived rows carry no foreign keys: their statement
+-- has just read what they point to.
 
 -- What is only ever looked for by the purge has BRIN indexes: rows come in the order of time, and an insert costs them nothing.
 
@@ -301,7 +302,7 @@ CREATE INDEX session_account ON session (account_id) WHERE ended_at IS NULL;
 
 CREATE VIEW session_alive WITH (security_invoker = true) AS
 SELECT s.id, s.secret_digest, s.account_id, a.holder_id, a.locale, s.version, s.proofs, s.started_at, s.seen_at,
-       least(s.idle_until, s.expires_at) AS until
+       least(s.idle_until, s.expires_at, a.until) AS until
 FROM session s
 JOIN account_alive a ON a.id = s.account_id
 WHERE s.ended_at IS NULL AND s.started_at >= a.not_before AND s.started_at >= (SELECT d.not_before FROM deployment d);
@@ -445,7 +446,7 @@ WHERE c.withdrawn_at IS NULL;
 CREATE VIEW grant_alive WITH (security_invoker = true) AS
 SELECT f.id, f.kind, f.client_id, f.actor_account_id, f.principal_holder_id, f.mandate_id, f.consent_id, f.session_id, f.sid, f.sub,
        f.scopes, f.claims, f.nonce, f.acr, f.ial, f.aal, f.amr, f.auth_time, f.issued_at,
-       least(f.expires_at, cl.until, v.until, CASE f.kind WHEN 'offline' THEN 'infinity'
+       least(f.expires_at, a.until, cl.until, co.until, v.until, CASE f.kind WHEN 'offline' THEN 'infinity'
            ELSE coalesce((SELECT s.until FROM session_open s WHERE s.id = f.session_id), '-infinity') END) AS until
 FROM family f
 JOIN account_alive a ON a.id = f.actor_account_id AND f.issued_at >= a.not_before

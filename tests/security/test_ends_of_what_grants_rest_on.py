@@ -1,0 +1,113 @@
+"""A session or a grant ends with the first of what it rests on: to the microsecond, at every endpoint (law 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.support.asking import answer_of, bought, later, signed_in
+from tests.support.provider import Browser, Person, Portal, Provider
+
+OFFLINE = "openid profile offline_access"
+INSTANT = timedelta(microseconds=1)
+
+
+@pytest.fixture(scope="module")
+def portal(op: Provider) -> Portal:
+    return op.client("portal")
+
+
+@pytest.fixture(scope="module")
+def resource(op: Provider) -> Portal:
+    return op.client("resource", may_introspect=True)
+
+
+@pytest.fixture
+def ends_at(op: Provider, request: pytest.FixtureRequest) -> Iterator[datetime]:
+    """An instant ten minutes from now at which every account, or every consent, ends."""
+    view, at = request.param, op.clock.now() + timedelta(minutes=10)
+    with op.owner.transaction() as transaction:
+        defined = transaction.one("SELECT pg_get_viewdef(%(view)s::regclass) AS as_is", {"view": view})
+        assert defined is not None
+        assert "'infinity'::timestamp with time zone AS until" in defined.as_is
+        create = f"CREATE OR REPLACE VIEW {view} WITH (security_invoker = true) AS "
+        transaction.run(create + defined.as_is.replace("'infinity'", f"'{at.isoformat()}'").replace("%", "%%"))
+    yield at
+    with op.owner.transaction() as transaction:
+        transaction.run(create + defined.as_is.replace("%", "%%"))
+
+
+class Held:
+    """What a portal holds of one person, and the browser it came from."""
+
+    def __init__(self, op: Provider, portal: Portal, resource: Portal) -> None:
+        self.op, self.portal, self.resource = op, portal, resource
+        self.person: Person = op.person(second_factor=False)
+        self.home: Browser = signed_in(op, portal, self.person, scope=OFFLINE)
+        self.offline = bought(portal, self.home, self.person, scope=OFFLINE)
+
+    def stand_at(self, at: datetime) -> None:
+        self.op.clock.advance(at - self.op.clock.now())
+
+    @property
+    def living(self) -> set[str]:
+        """Where the grant lives."""
+        token = self.offline["access_token"]
+        return {
+            name
+            for name, lives in {
+                "userinfo": self.portal.userinfo(token).status == 200,
+                "introspection": self.resource.introspect(token)["active"],
+                "introspection of the refresh token": self.resource.introspect(self.offline["refresh_token"])["active"],
+            }.items()
+            if lives
+        }
+
+    def refresh(self) -> bool:
+        answered = self.portal.refresh(self.offline["refresh_token"])
+        if answered.status == 200:
+            self.offline = answered.json
+        else:
+            assert answered.json["error"] == "invalid_grant"
+        return answered.status == 200
+
+
+EVERYWHERE = {"userinfo", "introspection", "introspection of the refresh token"}
+
+
+@pytest.mark.parametrize("ends_at", ["account_alive", "consent_alive"], indirect=True)
+def test_a_grant_does_not_outlive_what_it_rests_on(op: Provider, portal: Portal, resource: Portal, ends_at: datetime) -> None:
+    held = Held(op, portal, resource)
+    late = answer_of(portal, held.home, scope=OFFLINE)["code"]
+    assert portal.redeem(late).status == 200
+    held.stand_at(ends_at - INSTANT)
+    late = answer_of(portal, held.home, scope=OFFLINE)["code"]
+    assert held.refresh()
+    assert held.living == EVERYWHERE
+    later(op, microseconds=1)
+    assert held.living == set()
+    assert portal.redeem(late).json["error"] == "invalid_grant"
+    assert not held.refresh()
+
+
+@pytest.mark.parametrize("ends_at", ["account_alive"], indirect=True)
+def test_a_session_does_not_outlive_its_account(op: Provider, portal: Portal, resource: Portal, ends_at: datetime) -> None:
+    held = Held(op, portal, resource)
+    (session,) = op.rooms.sessions.list_for(held.person.account_id)
+    held.stand_at(ends_at - INSTANT)
+    assert "code" in answer_of(portal, held.home, scope=OFFLINE, prompt="none")
+    later(op, microseconds=1)
+    assert answer_of(portal, held.home, scope=OFFLINE, prompt="none")["error"] == "login_required"
+    assert op.rooms.sessions.list_for(held.person.account_id) == []
+    assert session.expires_at > ends_at
+
+
+@pytest.mark.parametrize("ends_at", ["consent_alive"], indirect=True)
+def test_a_consent_that_ended_is_asked_for_anew(op: Provider, portal: Portal, resource: Portal, ends_at: datetime) -> None:
+    held = Held(op, portal, resource)
+    held.stand_at(ends_at - INSTANT)
+    assert "code" in answer_of(portal, held.home, scope=OFFLINE, prompt="none")
+    later(op, microseconds=1)
+    assert answer_of(portal, held.home, scope=OFFLINE, prompt="none")["error"] == "consent_required"
