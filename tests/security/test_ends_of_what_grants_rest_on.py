@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 
+from idp.assurance.events import CheckedFact
 from tests.support.asking import answer_of, bought, later, signed_in
-from tests.support.provider import Browser, Person, Portal, Provider
+from tests.support.provider import LEVEL_ONE, OPERATOR, Browser, Person, Portal, Provider
 
 OFFLINE = "openid profile offline_access"
 INSTANT = timedelta(microseconds=1)
@@ -111,3 +113,72 @@ def test_a_consent_that_ended_is_asked_for_anew(op: Provider, portal: Portal, re
     assert "code" in answer_of(portal, held.home, scope=OFFLINE, prompt="none")
     later(op, microseconds=1)
     assert answer_of(portal, held.home, scope=OFFLINE, prompt="none")["error"] == "consent_required"
+
+
+# levels --------------------------------------------------------------------------------------------------------------------------------------
+
+ENDPOINTS = ("redemption", "refresh", "introspection", "userinfo")
+
+
+class Stated:
+    """What a portal holds of one person whose level is stated in it, asked at one endpoint."""
+
+    def __init__(self, op: Provider, portal: Portal, resource: Portal, person: Person) -> None:
+        self.portal, self.resource = portal, resource
+        browser = Browser(op)
+        portal.code_for(browser, person, scope=OFFLINE)
+        self.tokens = bought(portal, browser, person, scope=OFFLINE)
+        self.code = answer_of(portal, browser, scope=OFFLINE)["code"]
+
+    def is_good_at(self, endpoint: str) -> bool:
+        match endpoint:
+            case "redemption":
+                return self.portal.redeem(self.code).status == 200
+            case "refresh":
+                return self.portal.refresh(self.tokens["refresh_token"]).status == 200
+            case "introspection":
+                tokens = [self.tokens["access_token"], self.tokens["refresh_token"]]
+                told = {bool(self.resource.introspect(token)["active"]) for token in tokens}
+                assert len(told) == 1
+                return told.pop()
+            case _:
+                return self.portal.userinfo(self.tokens["access_token"]).status == 200
+
+
+def checked(op: Provider, ends: datetime | None = None) -> tuple[Person, UUID]:
+    """A person of level 1, and the evidence it stands on, which ends by itself or not."""
+    person = op.person(ial=0, second_factor=False)
+    facts = [CheckedFact(kind, "counter 1", "test procedure", op.clock.now(), ends) for kind in LEVEL_ONE]
+    (*_, phone) = [op.rooms.levels.add_evidence(person.holder_id, fact, OPERATOR) for fact in facts]
+    assert op.rooms.levels.current(person.holder_id).ial == 1
+    return person, phone
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_struck_evidence_ends_what_states_its_level(op: Provider, portal: Portal, resource: Portal, endpoint: str) -> None:
+    """Law 4: a grant that says level 1 dies with level 1; a neighbour's lives, and so does one that said less."""
+    person, phone = checked(op)
+    modest = op.person(ial=0, second_factor=False)
+    states_less = Stated(op, portal, resource, modest)
+    for kind in LEVEL_ONE:
+        struck = op.rooms.levels.add_evidence(modest.holder_id, CheckedFact(kind, "c", "h", op.clock.now()), OPERATOR)
+    states_it, good, neighbour = (Stated(op, portal, resource, each) for each in (person, person, checked(op)[0]))
+    assert good.is_good_at(endpoint)
+    for each in (phone, struck):
+        op.rooms.levels.strike(each, by="officer.two", reason="number given up", origin=OPERATOR)
+    assert not states_it.is_good_at(endpoint)
+    assert neighbour.is_good_at(endpoint)
+    assert states_less.is_good_at(endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_evidence_that_ends_by_itself_ends_what_states_its_level(op: Provider, portal: Portal, resource: Portal, endpoint: str) -> None:
+    """Law 4: at `until`, nobody having looked; a neighbour whose evidence goes on lives."""
+    until = op.clock.now() + timedelta(seconds=30)
+    person, neighbour = checked(op, until)[0], checked(op)[0]
+    states_it, good, neighbours = (Stated(op, portal, resource, each) for each in (person, person, neighbour))
+    op.clock.advance(until - op.clock.now() - INSTANT)
+    assert good.is_good_at(endpoint)
+    later(op, microseconds=1)
+    assert not states_it.is_good_at(endpoint)
+    assert neighbours.is_good_at(endpoint)
