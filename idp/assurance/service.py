@@ -6,6 +6,7 @@ Nobody sets a level here: `model.level_of` computes it. Must not know sessions o
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from idp.accounts.model import PersonType as AccountPersonType
 from idp.accounts.store import HOLD_PERSON
@@ -27,7 +28,7 @@ from idp.audit.model import Origin
 from idp.kernel.ids import new_id
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from collections.abc import Callable
 
     from idp.kernel.clock import Clock
     from idp.storage.postgres import Database, Row, Transaction
@@ -146,6 +147,30 @@ class Levels:
             return Assessment(row.ial, tuple(row.because), row.until, row.policy_version)
         with self._database.transaction() as transaction:
             return self.assess(transaction, person_id)
+
+    def assess_under_policy(self, progress: Callable[[int], None], origin: Origin, *, batch: int = 500) -> int:
+        """Assess everybody anew whose level was computed under another policy; return how many, telling `progress` on the way.
+
+        From then on what states a level that the evidence no longer carries is dead at every endpoint, without the hot statements
+        knowing of policies (decision 0013). May be stopped, run again, and run beside serving nodes.
+        """
+        done, after = 0, UUID(int=0)
+        while True:
+            with self._database.transaction() as transaction:
+                wanted = {"after": after, "policy_version": self._policy.version, "most": batch}
+                found = transaction.all(store.FIND_UNDER_OTHER_POLICIES, wanted)
+            for row in found:
+                with self._database.transaction() as transaction:
+                    self.assess(transaction, row.person_id, origin)
+            if not found:
+                return done
+            done, after = done + len(found), found[-1].person_id
+            progress(done)
+
+    def other_policies(self) -> set[str]:
+        """Return versions of other policies under which somebody's level was computed: none when all are of the one in force."""
+        row = self._database.step(store.FIND_OTHER_POLICIES, {})
+        return {row.first, row.last} - {None, self._policy.version} if row else set()
 
     def _hold(self, transaction: Transaction, person_id: UUID) -> Row:
         row = transaction.one(HOLD_PERSON, {"holder_id": person_id})

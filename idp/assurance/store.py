@@ -37,6 +37,18 @@ WHERE person_id = %(person_id)s AND until > %(now)s AND policy_version = %(polic
 """
 """Hot statements of upper rooms join it under the same two conditions."""
 
+FIND_OTHER_POLICIES = """
+SELECT min(v.policy_version) AS first, max(v.policy_version) AS last FROM assessment v
+"""
+"""Two looks into an index, however many people there are."""
+
+FIND_UNDER_OTHER_POLICIES = """
+SELECT v.person_id FROM assessment v
+WHERE v.person_id > %(after)s AND v.policy_version <> %(policy_version)s
+ORDER BY v.person_id
+LIMIT %(most)s
+"""
+
 WRITE_ASSESSMENT = """
 INSERT INTO assessment (person_id, ial, because, until, policy_version, assessed_at)
 VALUES (%(person_id)s, %(ial)s, %(because)s::uuid[], coalesce(%(until)s::timestamptz, 'infinity'), %(policy_version)s, %(now)s)

@@ -12,6 +12,7 @@ import psycopg
 
 from idp.app import key_encryption
 from idp.assurance.policy import load_policy
+from idp.assurance.service import Levels
 from idp.cli.composition import command_settings
 from idp.cli.frame import DONE, REFUSED, Frame, answering, sentence_of, table
 from idp.kernel.clock import MAX_SKEW, SystemClock
@@ -53,7 +54,7 @@ class _Wrong(Refusal):
 @click.command("check")
 @answering
 def check(frame: Frame) -> int:
-    """Look at settings, engines, schema, keys, clock, mark and policy. Ends with 1 when something has to be done."""
+    """Look at settings, engines, schema, keys, clock, mark, policy and levels. Ends with 1 when something has to be done."""
     findings = find_all()
     ok = all(each.ok for each in findings)
     document = {"ok": ok, "checks": [{"what": each.what, "ok": each.ok, "seen": each.seen, "to_do": each.to_do} for each in findings]}
@@ -87,6 +88,7 @@ def find_all() -> list[Finding]:
             "mark": lambda: _look_at_mark(app, settings),
             "clock": lambda: _look_at_clock(app),
             "keys": lambda: _look_at_keys(app, settings),
+            "levels": lambda: _look_at_levels(app, settings),
         }
     if settings.redis_url is not None:
         ephemeral = Ephemeral(settings.redis_url.get_secret_value())
@@ -145,6 +147,15 @@ def _look_at_clock(database: Database) -> str:
     if abs(skew) > MAX_SKEW.total_seconds():
         raise _Wrong(f"{skew:+.1f} s off the database's", "set this machine's clock by NTP")
     return f"{skew:+.3f} s off the database's"
+
+
+def _look_at_levels(database: Database, settings: Settings) -> str:
+    levels = Levels(database, load_policy(settings.assurance_policy), SystemClock(settings.clock_offset_file))
+    others = levels.other_policies()
+    if others:
+        to_do = "run idp migrate, once more when the last node of another policy is gone: it computes levels anew"
+        raise _Wrong(f"some were computed under {', '.join(sorted(others))}", to_do)
+    return f"all under {levels.policy_version}"
 
 
 def _look_at_keys(database: Database, settings: Settings) -> str:

@@ -111,7 +111,10 @@ def _periodic(settings: Settings, rooms: Rooms, clock: Clock) -> Mapping[str, tu
 @click.command("migrate")
 @answering
 def migrate(frame: Frame) -> None:
-    """Bring the database to the schema of this version and mark what it is for. Safe to run again, and beside a running service."""
+    """Bring the database to this version: its schema, the mark of what it is for, and every level under the policy in force.
+
+    Safe to run again, and beside a running service.
+    """
     from idp.app import make_clock  # noqa: PLC0415 - as above
     from idp.cli.composition import command_settings  # noqa: PLC0415
     from idp.storage import migrations  # noqa: PLC0415
@@ -124,10 +127,28 @@ def migrate(frame: Frame) -> None:
     before = migrations.current(url)
     if before is not None:
         _require_own(url, settings)
-    migrations.migrate(url, make_clock(settings).now().date(), frame.say)
+    clock = make_clock(settings)
+    migrations.migrate(url, clock.now().date(), frame.say)
     mark = write_deployment(url, Deployment(settings.mode, settings.issuer))
-    document = {"before": before, "schema": migrations.head(), "mode": mark.mode, "issuer": mark.issuer}
-    frame.answer(document, f"The database is at {migrations.head()}, marked {mark.mode} for {mark.issuer}.")
+    assessed = _assess(frame, url, settings, clock)
+    document = {"before": before, "schema": migrations.head(), "mode": mark.mode, "issuer": mark.issuer, "assessed": assessed}
+    done = f"The database is at {migrations.head()}, marked {mark.mode} for {mark.issuer}."
+    frame.answer(document, done + (f" {assessed} levels were computed anew under {settings.assurance_policy}." if assessed else ""))
+
+
+def _assess(frame: Frame, url: str, settings: Settings, clock: Clock) -> int:
+    """Compute levels anew that were computed under another policy (decision 0013)."""
+    from idp.assurance.policy import load_policy  # noqa: PLC0415 - as above
+    from idp.assurance.service import Levels  # noqa: PLC0415
+    from idp.audit.model import Origin  # noqa: PLC0415
+    from idp.storage.postgres import Database  # noqa: PLC0415
+
+    database = Database(url, name="idp migrate", pool=1)
+    try:
+        levels = Levels(database, load_policy(settings.assurance_policy), clock)
+        return levels.assess_under_policy(lambda done: frame.say(f"{done} levels computed anew"), Origin.operated("migrate"))
+    finally:
+        database.close()
 
 
 def _require_own(url: str, settings: Settings) -> None:

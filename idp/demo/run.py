@@ -92,6 +92,7 @@ class Demo:
         settings = read_settings(self._base)
         self.var = settings.var.absolute()
         self.mode = settings.mode
+        self._policy = settings.assurance_policy
 
     def run(self, ready: Callable[[Mapping[str, Any]], None]) -> int:
         """Start everything, call `ready` with the document of the demo, stay until told to stop; return the exit code.
@@ -172,6 +173,7 @@ class Demo:
             if not are_there(rooms, read_kept(self.var).accounts):
                 self._say("making demo people")
                 make_demo_people(rooms, self.var)
+            rooms.levels.assess_under_policy(lambda done: self._say(f"{done} levels computed anew"), _origin())
         finally:
             rooms.database.close()
         with changed_kept(self.var) as kept:
@@ -185,7 +187,7 @@ class Demo:
         for file in sorted([*DECLARATIONS.glob("*.json"), *(CHECKOUT / "migrations" / "versions").glob("*.*")]):
             hashed.update(file.name.encode() + b"\0" + file.read_bytes())
         addresses = self.addresses
-        wanted = {**variables, **addresses.others, "issuer": addresses.issuer, "schema": schema}
+        wanted = {**variables, **addresses.others, "issuer": addresses.issuer, "schema": schema, "policy": self._policy}
         wanted |= {"NATIONAL_PORTAL_URL": addresses.national, "PROVINCIAL_PORTAL_URL": addresses.provincial}
         hashed.update(json.dumps(wanted, sort_keys=True).encode())
         return hashed.hexdigest()

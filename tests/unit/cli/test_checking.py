@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from idp.demo.engines import DatabaseUrls, Engines
-from tests.support.commands import Command
+from idp.storage.postgres import Database
+from tests.support.commands import Command, add
 
 
 def found(document: Any) -> dict[str, bool]:
@@ -20,7 +21,7 @@ def test_an_installation_that_could_serve_is_found_well(command: Command) -> Non
     assert ended.document["ok"] is True
     assert set(found(ended.document)) == {
         *("settings", "policy", "key-encryption key", "database as app", "database as worker", "database as owner"),
-        *("schema", "mark", "clock", "keys", "redis"),
+        *("schema", "mark", "clock", "keys", "levels", "redis"),
     }
 
 
@@ -31,8 +32,32 @@ def test_each_fault_is_found_beside_the_others_with_what_to_do(command: Command,
     )
     assert ended.code == 1
     wrong = {what for what, ok in found(ended.document).items() if not ok}
-    assert wrong == {"key-encryption key", "schema", "mark", "keys", "redis"}
+    assert wrong == {"key-encryption key", "schema", "mark", "keys", "levels", "redis"}
     assert all(each["to_do"] for each in ended.document["checks"] if not each["ok"])
+
+
+def test_levels_of_another_policy_are_found_and_computed_anew(command: Command, owner_database: Database) -> None:
+    """Law 4; decision 0013: what was computed under the policy before is judged by the one in force."""
+    assert command("migrate", "--json").document["assessed"] == 0
+    account_id = add(command, 401)["account_id"]
+    for kind in ("register_match", "phone_owned"):
+        given = ("--kind", kind, "--checked-by", "office", "--how", "TK01")
+        assert command("accounts", "evidence", "add", account_id, *given).code == 0
+    with owner_database.transaction() as transaction:
+        transaction.run("UPDATE assessment SET policy_version = 'before', ial = 2")
+    ended = command("check", "--json")
+    assert ended.code == 1
+    assert found(ended.document)["levels"] is False
+    (levels,) = [each for each in ended.document["checks"] if each["what"] == "levels"]
+    assert levels["seen"] == "some were computed under before"
+    migrated = command("migrate")
+    assert "1 levels computed anew" in migrated.err
+    assert "1 levels were computed anew under vn-2026-1." in migrated.out
+    assert command("check").code == 0
+    (assessed,) = command(
+        *("audit", "tail", "--json", "--account", account_id, "--kind", "assurance.level_assessed", "-n", "1")
+    ).document["events"]
+    assert (assessed["body"]["operator"], assessed["body"]["before"], assessed["body"]["ial"]) == ("migrate", 2, 1)
 
 
 def test_a_role_that_may_too_much_is_found(command: Command, database_urls: DatabaseUrls) -> None:
@@ -60,7 +85,7 @@ def test_tests_are_refused_a_database_of_production(command: Command, engines: E
     fresh = engines.make_database("of_production")
     urls = {"IDP_DATABASE_URL": fresh.app, "IDP_DATABASE_OWNER_URL": fresh.owner, "IDP_DATABASE_WORKER_URL": fresh.worker}
     made = command("migrate", "--json", IDP_MODE="production", IDP_ISSUER="https://id.example", **urls)
-    assert made.document == {"before": None, "schema": "0001", "mode": "production", "issuer": "https://id.example"}
+    assert made.document == {"before": None, "schema": "0001", "mode": "production", "issuer": "https://id.example", "assessed": 0}
     again = command("migrate", "--json", IDP_MODE="production", IDP_ISSUER="https://id.example", **urls)
     assert (again.code, again.document["before"]) == (0, "0001")
     refused = command("accounts", "show", "1", **urls)
