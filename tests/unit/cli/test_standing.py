@@ -49,12 +49,12 @@ def test_what_was_forgotten_of_addresses_is_said_and_on_record(command: Command,
     volumes.reset()
     assert command("throttle", "reset", "--addresses").out == "No address had a count.\n"
     volumes.reserve(VolumeKind.AUTHORIZE, "192.0.2.71")
-    volumes.reserve(VolumeKind.REQUEST, "192.0.2.71")
-    volumes.reserve(VolumeKind.REQUEST, "192.0.2.72")
+    volumes.reserve(VolumeKind.ACTIVATION, "192.0.2.71")
+    volumes.reserve(VolumeKind.ACTIVATION, "192.0.2.72")
     ended = command("throttle", "reset", "--addresses", "--reason", "school visit", "--by", "desk.one")
-    assert ended.out == "Counts by address forgotten, of everybody: 1 of authorize, 2 of request.\n"
+    assert ended.out == "Counts by address forgotten, of everybody: 4 of activation, 1 of authorize.\n"
     event = command("audit", "tail", "--json", "--kind", "throttle.volumes_reset", "-n", "1").document["events"][0]["body"]
-    assert (event["operator"], event["reason"], event["kinds"], event["counters"]) == ("desk.one", "school visit", ["authorize", "request"], 3)
+    assert (event["operator"], event["reason"], event["kinds"], event["counters"]) == ("desk.one", "school visit", ["activation", "authorize"], 5)
 
 
 def test_an_account_that_guessed_nothing_has_nothing_to_forget(command: Command) -> None:

@@ -114,8 +114,8 @@ def test_what_was_forgotten_is_told_by_kind(ephemeral: Ephemeral, clock: FixedCl
     volumes.reset()
     for address in ("192.0.2.61", "192.0.2.62"):
         volumes.reserve(VolumeKind.AUTHORIZE, address)
-    volumes.reserve(VolumeKind.REQUEST, "192.0.2.61")
-    assert volumes.reset() == {VolumeKind.AUTHORIZE: 2, VolumeKind.REQUEST: 1}
+    volumes.reserve(VolumeKind.ACTIVATION, "192.0.2.61")
+    assert volumes.reset() == {VolumeKind.AUTHORIZE: 2, VolumeKind.ACTIVATION: 2}
     assert volumes.reset() == {}
 
 
