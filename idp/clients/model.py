@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
@@ -61,7 +60,6 @@ class Client:
     """Registered name by locale; the empty locale is the untagged `client_name`."""
     application_type: Literal["web", "native"]
     redirect_uris: frozenset[str]
-    first_redirect_uri: str | None
     origin: str
     """Of the first redirect URI, for the band that says who asks; empty for a client without one."""
     post_logout_redirect_uris: frozenset[str]
@@ -97,13 +95,6 @@ class Client:
     def name(self, locale: str = DEFAULT_LOCALE) -> str:
         """Return the registered name in `locale`, or the untagged one."""
         return self.names.get(locale) or self.names[""]
-
-    @property
-    def mark(self) -> str:
-        """Two initials of the name, for the band that says who asks; never a picture that the client chose."""
-        words = [word for word in re.split(r"[^\w]+", self.name()) if word]
-        capitals = [word[0] for word in words if word[0].isupper()] or [word[0].upper() for word in words]
-        return "".join(capitals[:2]) or "?"
 
     def is_redirect_uri(self, uri: str) -> bool:
         """Whether answers may go to `uri`: exactly a registered one; for a native application on loopback another port too."""

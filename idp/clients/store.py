@@ -60,7 +60,6 @@ def read_client(row: Row) -> Client:
         names=says.names,
         application_type=cast('Literal["web", "native"]', says.application_type),
         redirect_uris=frozenset(says.redirect_uris),
-        first_redirect_uri=says.redirect_uris[0] if says.redirect_uris else None,
         origin=says.addresses[0].origin if says.addresses else "",
         post_logout_redirect_uris=frozenset(says.post_logout_redirect_uris),
         backchannel_logout_uri=says.backchannel_logout_uri,

@@ -171,7 +171,7 @@ def _scopes(parameters: Parameters, client: Client) -> tuple[str, ...]:
 
 def _challenge(parameters: Parameters, client: Client) -> str | None:
     challenge, method = parameters.get("code_challenge"), parameters.get("code_challenge_method")
-    if challenge is None and method is None and client.profile == "legacy":
+    if challenge is None and method is None and not client.requires_pkce:
         return None
     if challenge is None:
         raise AnswerWithError("invalid_request", "A code_challenge is required (PKCE).")

@@ -21,7 +21,6 @@ _NOBODY: Final = Client(
     names={"": "Một Cửa"},
     application_type="web",
     redirect_uris=frozenset(),
-    first_redirect_uri=None,
     origin="",
     post_logout_redirect_uris=frozenset(),
     backchannel_logout_uri=None,

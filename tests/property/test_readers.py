@@ -28,7 +28,7 @@ NOW = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
 URI = "https://portal.example/cb"
 CLIENT = Client(
     id=UUID(int=1), client_id="portal", profile="baseline", names={"": "Portal"}, application_type="web",
-    redirect_uris=frozenset({URI}), first_redirect_uri=URI, origin="https://portal.example", post_logout_redirect_uris=frozenset(),
+    redirect_uris=frozenset({URI}), origin="https://portal.example", post_logout_redirect_uris=frozenset(),
     backchannel_logout_uri=None, initiate_login_uri=None, token_endpoint_auth_method="client_secret_basic",
     token_endpoint_auth_signing_alg=None, secret_digest=None, keys=None, sector="portal.example",
     scopes=frozenset({"openid", "profile"}), grant_types=frozenset({"authorization_code"}),

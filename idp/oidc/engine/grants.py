@@ -79,7 +79,7 @@ class CodeGrant(_Grant):
         code = self.required("code")
         redirect_uri = self.required("redirect_uri")
         verifier = self.request.form.get("code_verifier")
-        if verifier is None and self.registered.profile != "legacy":
+        if verifier is None and self.registered.requires_pkce:
             raise TokenError("invalid_request", "The code_verifier is missing (PKCE).")
         if verifier is not None and not _VERIFIER.fullmatch(verifier):
             raise TokenError("invalid_request", "The code_verifier is malformed.")

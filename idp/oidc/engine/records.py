@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.requests import OAuth2Payload
 
-from idp.kernel.digests import digest, same
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,9 +32,8 @@ class ClientRecord:
         return self.client.token_endpoint_auth_method == method
 
     def check_client_secret(self, secret: str) -> bool:
-        """Whether `secret` is the client's: digests are compared in constant time, and no digest means no secret is right."""
-        stored = self.client.secret_digest
-        return stored is not None and bool(secret) and same(stored, digest(secret))
+        """Whether `secret` is the client's."""
+        return self.client.is_secret(secret)
 
     def check_grant_type(self, grant_type: str) -> bool:
         """Whether the client was registered for `grant_type`."""

@@ -225,13 +225,8 @@ def test_everything_a_client_declared_is_parsed_once(clients: Clients) -> None:
     assert client is not None
     assert client is clients.find("parsed")
     assert client is clients.get(client.id)
-    assert (client.name(), client.name("en"), client.name("fr"), client.mark) == (
-        "Cổng Dịch vụ công mẫu",
-        "Sample portal",
-        "Cổng Dịch vụ công mẫu",
-        "CD",
-    )
-    assert (client.origin, client.first_redirect_uri) == ("https://portal.example", "https://portal.example/signed-in")
+    assert (client.name(), client.name("en"), client.name("fr")) == ("Cổng Dịch vụ công mẫu", "Sample portal", "Cổng Dịch vụ công mẫu")
+    assert client.origin == "https://portal.example"
     assert (client.default_max_age, client.may_introspect, client.agency_code, client.agreement) == (60, True, "H55", "01/2026")
 
 
