@@ -76,7 +76,7 @@ WHERE account_id = %(account_id)s AND confirmed_at IS NOT NULL AND removed_at IS
 
 REMOVE_TOTPS = """
 UPDATE totp SET removed_at = %(now)s
-WHERE account_id = %(account_id)s AND removed_at IS NULL AND (%(totp_id)s::uuid IS NULL OR id = %(totp_id)s)
+WHERE account_id = %(account_id)s AND removed_at IS NULL
 RETURNING id, confirmed_at
 """
 
@@ -132,6 +132,6 @@ RETURNING id, (xmax = 0) AS is_first
 
 FORGET_DEVICES = """
 UPDATE known_device SET revoked_at = %(now)s
-WHERE account_id = %(account_id)s AND revoked_at IS NULL AND (%(device_id)s::uuid IS NULL OR id = %(device_id)s)
+WHERE account_id = %(account_id)s AND revoked_at IS NULL
 RETURNING id
 """

@@ -46,7 +46,6 @@ class Interaction:
     consented: bool = False
     enrolling: str = ""
     """An authenticator being set up: its id."""
-    enrolled: tuple[str, ...] = ()
     anew: float = 0.0
     """When the person asked to begin as somebody else: earlier proofs do not count from then on."""
 
@@ -91,8 +90,7 @@ class Interactions:
         stored = self._ephemeral.find(_key(interaction_id))
         if stored is None or browser is None:
             raise InteractionGone
-        read = json.loads(stored)
-        found = Interaction(**(read | {"enrolled": tuple(read["enrolled"])}))
+        found = Interaction(**json.loads(stored))
         if not same(found.browser.encode(), _browser_digest(browser).encode()):
             raise InteractionGone("another browser's")
         return found
@@ -105,10 +103,11 @@ class Interactions:
             TooMuchVolume: so many of this browser are pending already.
         """
         stored = self._ephemeral.find(_key(interaction_id))
-        if stored is not None and json.loads(stored)["browser"] == _browser_digest(""):
-            read = json.loads(stored)
-            self._volumes.reserve(VolumeKind.OPEN, _browser_digest(browser))
-            return self.settle(Interaction(**(read | {"enrolled": tuple(read["enrolled"])})), browser=_browser_digest(browser))
+        if stored is not None:
+            found = Interaction(**json.loads(stored))
+            if found.browser == _browser_digest(""):
+                self._volumes.reserve(VolumeKind.OPEN, _browser_digest(browser))
+                return self.settle(found, browser=_browser_digest(browser))
         return self.find(interaction_id, browser)
 
     def settle(self, interaction: Interaction, **changes: object) -> Interaction:

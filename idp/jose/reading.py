@@ -108,14 +108,6 @@ def peek_claims(compact: str) -> dict[str, object] | None:
         return None
 
 
-def peek_header(compact: str) -> dict[str, object] | None:
-    """Return the header of `compact`, UNVERIFIED, or None when it cannot be read."""
-    try:
-        return split(compact).header
-    except Unacceptable:
-        return None
-
-
 def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):

@@ -76,10 +76,6 @@ class Sealer:
         except InvalidTag:
             raise DoesNotOpen(place.partition(":")[0]) from None
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Tell whether `sealed` is under the key that new values get."""
-        return int.from_bytes(sealed[:_KEY_ID], "big") == self._keys.seal_with
-
     def index(self, kind: str, value: str) -> bytes:
         """Return the blind index under which `value` is stored; `kind` keeps equal texts of different meaning apart."""
         return self._index(self._keys.index_with, kind, value)

@@ -195,10 +195,6 @@ class _RingSealer(Sealer):
         self._follow()
         return super().open(sealed, place)
 
-    def is_current(self, sealed: bytes) -> bool:
-        self._follow()
-        return super().is_current(sealed)
-
     def index(self, kind: str, value: str) -> bytes:
         self._follow()
         return super().index(kind, value)

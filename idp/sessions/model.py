@@ -39,8 +39,6 @@ class Begun:
     id: UUID
     version: int
     cookie: str
-    replaced: UUID | None = None
-    """The session of another account that this browser had until now, if any: it has been ended."""
 
 
 @dataclass(frozen=True, slots=True)

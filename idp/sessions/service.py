@@ -87,11 +87,9 @@ class Sessions:
             NoSuchSession: a second factor was proved, and the session it belongs to has ended meanwhile or never was.
         """
         now = self._clock.now()
-        replaced: UUID | None = None
         if current is not None and current.account_id != proof.account_id:
-            replaced = current.id
             with contextlib.suppress(NoSuchSession):  # it had just ended
-                self._end_in(transaction, replaced, current.account_id, "another_account", origin, now)
+                self._end_in(transaction, current.id, current.account_id, "another_account", origin, now)
             current = None
         cookie = new_bearer("mos_")
         common: dict[str, object] = {
@@ -137,7 +135,7 @@ class Sessions:
             now,
             {"account_id": proof.account_id, "session_id": session_id, "client_id": proof.client_id, "object_id": event_id},
         )
-        return Begun(session_id, version, cookie, replaced)
+        return Begun(session_id, version, cookie)
 
     def end(self, session_id: UUID, reason: str, origin: Origin, *, account_id: UUID | None) -> int:
         """End a session and have every portal it reached told; return how many will be. `account_id` None: an operator does it.

@@ -44,11 +44,6 @@ class Breaker:
         """Whether anything failed since the last success: then a call has to be admitted, and its success told."""
         return self._failures > 0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether calls are refused right now."""
-        return time.monotonic() < self._open_until
-
     def admit(self) -> None:
         """Let a call through, or not; of those that come when the breaker has been open long enough, one.
 

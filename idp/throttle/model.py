@@ -30,7 +30,6 @@ class GuessKind(StrEnum):
     PASSWORD = "password"  # noqa: S105 - a kind, not a secret
     OTP = "otp"
     RECOVERY_CODE = "recovery_code"
-    ACTIVATION_CODE = "activation_code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,6 @@ LIMITS: Final = {
     ),
     GuessKind.OTP: _ONE_TIME,
     GuessKind.RECOVERY_CODE: _ONE_TIME,
-    GuessKind.ACTIVATION_CODE: GuessLimit(short=5, short_for=15 * MINUTE, long=10, long_for=DAY),
 }
 """Limits by account. A password has no consecutive limit here: what strangers do from unknown devices must not disable it."""
 

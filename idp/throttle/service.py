@@ -103,16 +103,13 @@ class Guesses:
         again_at: datetime | None = row.again_at if row is not None else None
         return TooManyGuesses(kind.value, retry_after=again_at - now if again_at is not None else limit.short_for)
 
-    def forgive(self, kind: GuessKind, subject: Subject) -> None:
+    def forgive_in(self, transaction: Transaction, kind: GuessKind, subject: Subject) -> None:
         """Tell that the guess charged to `subject` was right: consecutive failures and the short window begin anew.
 
         The daily count of one-time passwords loses only this guess: whoever else guesses today goes on being counted.
         """
-        self._database.step(store.FORGIVE + " RETURNING true AS is_forgiven", self._forgiven(kind, subject))
-
-    def forgive_in(self, transaction: Transaction, kind: GuessKind, subject: Subject) -> None:
-        """Do what `forgive` does within the transaction that records the success."""
-        transaction.run(store.FORGIVE, self._forgiven(kind, subject))
+        forgiven = self._key(kind, subject) | {"clears_long": limit_of(kind, subject).success_clears_long}
+        transaction.run(store.FORGIVE, forgiven)
 
     def refund(self, kind: GuessKind, subject: Subject) -> None:
         """Give back the guess charged to `subject`, because nothing was checked: no place at the hash, an engine away."""
@@ -142,9 +139,6 @@ class Guesses:
             return transaction.run(
                 store.PURGE, {"now": self._clock.now(), "counted_for_ever": for_ever, "at_most": at_most}
             )
-
-    def _forgiven(self, kind: GuessKind, subject: Subject) -> dict[str, object]:
-        return self._key(kind, subject) | {"clears_long": limit_of(kind, subject).success_clears_long}
 
     def _key(self, kind: GuessKind, subject: Subject) -> dict[str, object]:
         """Return the row's key. An account's id is no secret and outlives every key, so no rotation gives fresh guesses."""
@@ -196,20 +190,6 @@ class Volumes:
                 self._ephemeral.uncount(key)
             except Unavailable:
                 self._own.uncount(key)
-
-    def require(self, kind: VolumeKind, whose: str, *more: str) -> None:
-        """Refuse when the limit is already used up, and count nothing: for what counts only its failures.
-
-        Raises:
-            TooMuchVolume: it is.
-        """
-        for key, limit, allowed in self._counted(kind, whose, more):
-            try:
-                is_used_up = int(self._ephemeral.find(key) or 0) >= allowed
-            except Unavailable:
-                is_used_up = self._own.seen(key) >= _stricter(allowed)
-            if is_used_up:
-                raise TooMuchVolume(kind.value, retry_after=limit.window)
 
     def reset(self) -> dict[VolumeKind, int]:
         """Forget every count by address and browser; return how many there were, by kind."""
@@ -267,11 +247,6 @@ class _OwnCounts:
             count, until = self._counts.get(key, (0, self._clock.now()))
             if count > 0:
                 self._counts[key] = (count - 1, until)
-
-    def seen(self, key: str) -> int:
-        with self._lock:
-            count, until = self._counts.get(key, (0, self._clock.now()))
-        return count if until > self._clock.now() else 0
 
     def forget(self) -> None:
         with self._lock:

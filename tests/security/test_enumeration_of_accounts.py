@@ -36,7 +36,7 @@ def test_a_wrong_password_takes_as_long_for_nobody_as_for_somebody(
     citizen = activate(rooms, add_citizen(rooms))
     passwords = Passwords(database, sealer, clock, HashSlots(), get_country("VN"), parameters=parameters)
     with database.transaction() as transaction:
-        passwords.set_password(transaction, citizen.account_id, "đàn cò trắng bay", origin=IN_A_BROWSER)
+        passwords.set_prepared(transaction, citizen.account_id, passwords.prepare("đàn cò trắng bay"), IN_A_BROWSER)
     without_password = add_citizen(rooms)
     taken: dict[UUID | None, list[float]] = {citizen.account_id: [], without_password.account_id: [], None: []}
     for _ in range(40):

@@ -6,7 +6,6 @@ import threading
 import unicodedata
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import pytest
 
@@ -24,7 +23,17 @@ from idp.authenticators.service import Passwords
 from idp.authenticators.service.passwords import read_common_passwords
 from idp.kernel.sealing import DoesNotOpen, Sealer
 from idp.reference.countries import get_country
-from tests.support.citizens import CHEAP, GOOD_PASSWORD, IN_A_BROWSER, Citizen, Rooms, activate, add_citizen, make_rooms
+from tests.support.citizens import (
+    CHEAP,
+    GOOD_PASSWORD,
+    IN_A_BROWSER,
+    Citizen,
+    Rooms,
+    activate,
+    add_citizen,
+    make_rooms,
+    set_password,
+)
 
 if TYPE_CHECKING:
     from idp.kernel.clock import FixedClock
@@ -42,11 +51,6 @@ def rooms(database: Database, sealer: Sealer, clock: FixedClock) -> Rooms:
 @pytest.fixture
 def citizen(rooms: Rooms) -> Citizen:
     return activate(rooms, add_citizen(rooms))
-
-
-def set_password(rooms: Rooms, account_id: UUID, password: str) -> None:
-    with rooms.database.transaction() as transaction:
-        rooms.passwords.set_password(transaction, account_id, password, origin=IN_A_BROWSER)
 
 
 def test_the_right_password_is_right_and_no_other_is(rooms: Rooms, citizen: Citizen) -> None:

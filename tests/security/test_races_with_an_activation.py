@@ -25,6 +25,7 @@ from idp.sessions.model import LiveSession, NoSuchSession
 from idp.sessions.service import Proof
 from idp.storage.postgres import Transaction
 from tests.conftest import MORNING
+from tests.support.citizens import make_recovery_codes, take_recovery_code
 from tests.support.faults import wait_until
 from tests.support.journeys import Journeys
 from tests.support.journeys import session_of as cookie_of
@@ -228,16 +229,16 @@ def test_a_second_factor_that_came_meanwhile_has_to_be_proved_first(op: Provider
     with pytest.raises(SecondFactorHeld):
         late.send()
     assert rows_of(op, person, "totp", "confirmed_at IS NOT NULL") == 1
-    assert op.rooms.recovery_codes.take(person.account_id, first.recovery_codes[0], OPERATOR) is not None
+    assert take_recovery_code(op.rooms, person.account_id, first.recovery_codes[0]) is not None
 
 
 def test_a_recovery_code_that_is_left_is_a_second_factor(op: Provider) -> None:
     """Law 3: an application that was lost is not replaced by the password alone."""
     person = op.person(second_factor=False)
-    (code, *_) = op.rooms.recovery_codes.regenerate(person.account_id, OPERATOR)
+    (code, *_) = make_recovery_codes(op.rooms, person.account_id)
     with pytest.raises(SecondFactorHeld):
         Enrolling(op, person).send()
-    assert op.rooms.recovery_codes.take(person.account_id, code, OPERATOR) is not None
+    assert take_recovery_code(op.rooms, person.account_id, code) is not None
     assert methods_of(op, person) == {"password", "rc"}
 
 
@@ -354,7 +355,7 @@ def test_a_second_factor_that_comes_while_the_first_code_is_on_the_way_is_asked_
     reserve = op.rooms.guesses.reserve
 
     def regenerate_and_reserve(*given: Any) -> Any:
-        op.rooms.recovery_codes.regenerate(person.account_id, OPERATOR)
+        make_recovery_codes(op.rooms, person.account_id)
         return reserve(*given)
 
     with monkeypatch.context() as patched:

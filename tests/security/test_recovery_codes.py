@@ -9,7 +9,16 @@ import pytest
 
 from idp.authenticators.model import RecoveryCodeTaken, read_code, write_code
 from idp.kernel.sealing import Sealer, SealingKeys
-from tests.support.citizens import IN_A_BROWSER, Citizen, Rooms, activate, add_citizen, at_once, make_rooms
+from tests.support.citizens import (
+    Citizen,
+    Rooms,
+    activate,
+    add_citizen,
+    at_once,
+    make_recovery_codes,
+    make_rooms,
+    take_recovery_code,
+)
 
 if TYPE_CHECKING:
     from idp.kernel.clock import FixedClock
@@ -27,7 +36,7 @@ def citizen(rooms: Rooms) -> Citizen:
 
 
 def take(rooms: Rooms, citizen: Citizen, code: str, _: int) -> RecoveryCodeTaken | None:
-    return rooms.recovery_codes.take(citizen.account_id, code, IN_A_BROWSER)
+    return take_recovery_code(rooms, citizen.account_id, code)
 
 
 def test_ten_codes_of_a_hundred_and_twenty_bits(citizen: Citizen) -> None:
@@ -40,9 +49,9 @@ def test_ten_codes_of_a_hundred_and_twenty_bits(citizen: Citizen) -> None:
 
 def test_a_code_is_used_once(rooms: Rooms, citizen: Citizen) -> None:
     code = citizen.recovery_codes[3]
-    assert rooms.recovery_codes.take(citizen.account_id, code, IN_A_BROWSER) == RecoveryCodeTaken(left=9)
-    assert rooms.recovery_codes.take(citizen.account_id, code, IN_A_BROWSER) is None
-    assert rooms.recovery_codes.take(citizen.account_id, citizen.recovery_codes[4], IN_A_BROWSER) == RecoveryCodeTaken(left=8)
+    assert take_recovery_code(rooms, citizen.account_id, code) == RecoveryCodeTaken(left=9)
+    assert take_recovery_code(rooms, citizen.account_id, code) is None
+    assert take_recovery_code(rooms, citizen.account_id, citizen.recovery_codes[4]) == RecoveryCodeTaken(left=8)
 
 
 def test_one_of_many_at_once_uses_it(rooms: Rooms, citizen: Citizen) -> None:
@@ -54,22 +63,22 @@ def test_one_of_many_at_once_uses_it(rooms: Rooms, citizen: Citizen) -> None:
 def test_somebody_elses_code_is_refused_and_stays_good(rooms: Rooms, citizen: Citizen) -> None:
     """CVE-2026-78619: a code opens the account it was made for."""
     other = activate(rooms, add_citizen(rooms))
-    assert rooms.recovery_codes.take(citizen.account_id, other.recovery_codes[0], IN_A_BROWSER) is None
-    assert rooms.recovery_codes.take(other.account_id, other.recovery_codes[0], IN_A_BROWSER)
+    assert take_recovery_code(rooms, citizen.account_id, other.recovery_codes[0]) is None
+    assert take_recovery_code(rooms, other.account_id, other.recovery_codes[0])
 
 
 def test_new_codes_void_the_old_ones(rooms: Rooms, citizen: Citizen) -> None:
-    fresh = rooms.recovery_codes.regenerate(citizen.account_id, IN_A_BROWSER)
-    assert rooms.recovery_codes.take(citizen.account_id, citizen.recovery_codes[0], IN_A_BROWSER) is None
-    assert rooms.recovery_codes.take(citizen.account_id, fresh[0], IN_A_BROWSER)
+    fresh = make_recovery_codes(rooms, citizen.account_id)
+    assert take_recovery_code(rooms, citizen.account_id, citizen.recovery_codes[0]) is None
+    assert take_recovery_code(rooms, citizen.account_id, fresh[0])
 
 
 def test_codes_may_be_typed_as_people_type(rooms: Rooms, citizen: Citizen) -> None:
     first, second, third, *_ = citizen.recovery_codes
-    assert rooms.recovery_codes.take(citizen.account_id, first.lower(), IN_A_BROWSER)
-    assert rooms.recovery_codes.take(citizen.account_id, f"  {second.replace('-', ' ')} ", IN_A_BROWSER)
+    assert take_recovery_code(rooms, citizen.account_id, first.lower())
+    assert take_recovery_code(rooms, citizen.account_id, f"  {second.replace('-', ' ')} ")
     misread = third.replace("-", "").replace("0", "o").replace("1", "l")
-    assert rooms.recovery_codes.take(citizen.account_id, misread, IN_A_BROWSER)
+    assert take_recovery_code(rooms, citizen.account_id, misread)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +87,7 @@ def test_codes_may_be_typed_as_people_type(rooms: Rooms, citizen: Citizen) -> No
 )
 def test_what_is_no_code_is_refused(rooms: Rooms, citizen: Citizen, typed: str) -> None:
     assert read_code(typed) is None
-    assert rooms.recovery_codes.take(citizen.account_id, typed, IN_A_BROWSER) is None
+    assert take_recovery_code(rooms, citizen.account_id, typed) is None
 
 
 def test_codes_are_found_through_a_rotation_of_the_index_key(
@@ -87,7 +96,7 @@ def test_codes_are_found_through_a_rotation_of_the_index_key(
     both = {2: bytes(range(32, 64)), 9: bytes(range(64, 96))}
     rotated = Sealer(SealingKeys(sealing={1: bytes(range(32))}, indexing=both, seal_with=1, index_with=9))
     later = make_rooms(database, rotated, clock)
-    assert later.recovery_codes.take(citizen.account_id, citizen.recovery_codes[0], IN_A_BROWSER)
+    assert take_recovery_code(later, citizen.account_id, citizen.recovery_codes[0])
 
 
 def test_a_dump_holds_no_code(rooms: Rooms, citizen: Citizen, owner_database: Database) -> None:

@@ -19,8 +19,10 @@ from tests.support.citizens import (
     activate,
     add_citizen,
     at_once,
+    confirm_totp,
     make_rooms,
     otp,
+    take_step,
 )
 
 if TYPE_CHECKING:
@@ -45,34 +47,34 @@ def citizen(rooms: Rooms, clock: FixedClock) -> Citizen:
 
 
 def take(rooms: Rooms, citizen: Citizen, code: str, _: int) -> TotpTaken | None:
-    return rooms.totp.take_step(citizen.account_id, code, IN_A_BROWSER)
+    return take_step(rooms, citizen.account_id, code)
 
 
 def test_the_same_code_is_refused_the_second_time(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     code = otp(clock, citizen.totp_secret)
-    assert isinstance(rooms.totp.take_step(citizen.account_id, code, IN_A_BROWSER), TotpTaken)
-    assert rooms.totp.take_step(citizen.account_id, code, IN_A_BROWSER) is None
+    assert isinstance(take_step(rooms, citizen.account_id, code), TotpTaken)
+    assert take_step(rooms, citizen.account_id, code) is None
 
 
 def test_an_earlier_step_is_refused_after_a_later_one(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     """Accepting it would let somebody use what they read over a shoulder half a minute ago."""
     before, ahead = otp(clock, citizen.totp_secret, -1), otp(clock, citizen.totp_secret, 1)
-    assert rooms.totp.take_step(citizen.account_id, ahead, IN_A_BROWSER)
-    assert rooms.totp.take_step(citizen.account_id, before, IN_A_BROWSER) is None
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, citizen.totp_secret), IN_A_BROWSER) is None
+    assert take_step(rooms, citizen.account_id, ahead)
+    assert take_step(rooms, citizen.account_id, before) is None
+    assert take_step(rooms, citizen.account_id, otp(clock, citizen.totp_secret)) is None
     clock.advance(2 * STEP)
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, citizen.totp_secret), IN_A_BROWSER)
+    assert take_step(rooms, citizen.account_id, otp(clock, citizen.totp_secret))
 
 
 @pytest.mark.parametrize("steps", [-1, 0, 1])
 def test_a_clock_half_a_minute_off_is_forgiven(rooms: Rooms, citizen: Citizen, clock: FixedClock, steps: int) -> None:
     """RFC 6238 §5.2: one step of drift either way."""
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, citizen.totp_secret, steps), IN_A_BROWSER)
+    assert take_step(rooms, citizen.account_id, otp(clock, citizen.totp_secret, steps))
 
 
 @pytest.mark.parametrize("steps", [-2, 2, -100])
 def test_a_clock_more_than_that_off_is_not(rooms: Rooms, citizen: Citizen, clock: FixedClock, steps: int) -> None:
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, citizen.totp_secret, steps), IN_A_BROWSER) is None
+    assert take_step(rooms, citizen.account_id, otp(clock, citizen.totp_secret, steps)) is None
 
 
 def _spelled(code: str, zero: str) -> str:
@@ -83,24 +85,24 @@ def _spelled(code: str, zero: str) -> str:
 def test_digits_of_other_scripts_are_no_code(rooms: Rooms, citizen: Citizen, clock: FixedClock, zero: str) -> None:
     """PyOTP and int() take them; then a used code would have other spellings."""
     code = otp(clock, citizen.totp_secret)
-    assert rooms.totp.take_step(citizen.account_id, _spelled(code, zero), IN_A_BROWSER) is None
-    assert rooms.totp.take_step(citizen.account_id, code, IN_A_BROWSER)
+    assert take_step(rooms, citizen.account_id, _spelled(code, zero)) is None
+    assert take_step(rooms, citizen.account_id, code)
 
 
 @pytest.mark.parametrize("typed", ["", "0", "12_34_56", "+12345", "1234567", "12345\x00", "null", "0x1234", "1" * 100_000])
 def test_what_is_no_code_is_refused(rooms: Rooms, citizen: Citizen, typed: str) -> None:
-    assert rooms.totp.take_step(citizen.account_id, typed, IN_A_BROWSER) is None
+    assert take_step(rooms, citizen.account_id, typed) is None
 
 
 def test_a_code_may_be_typed_in_two_groups(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     code = otp(clock, citizen.totp_secret)
-    assert rooms.totp.take_step(citizen.account_id, f"{code[:3]} {code[3:]}", IN_A_BROWSER)
+    assert take_step(rooms, citizen.account_id, f"{code[:3]} {code[3:]}")
 
 
 def test_another_persons_code_is_refused(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     other = activate(rooms, add_citizen(rooms))
     clock.advance(3 * STEP)
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, other.totp_secret), IN_A_BROWSER) is None
+    assert take_step(rooms, citizen.account_id, otp(clock, other.totp_secret)) is None
 
 
 def test_one_of_many_at_once_takes_the_step(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
@@ -114,32 +116,32 @@ def test_one_of_many_at_once_takes_the_step(rooms: Rooms, citizen: Citizen, cloc
 
 def test_the_code_that_confirmed_an_authenticator_is_used_up(rooms: Rooms, clock: FixedClock) -> None:
     citizen = activate(rooms, add_citizen(rooms))
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, citizen.totp_secret), IN_A_BROWSER) is None
+    assert take_step(rooms, citizen.account_id, otp(clock, citizen.totp_secret)) is None
 
 
 def test_an_authenticator_that_is_not_confirmed_proves_nothing(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     offered = rooms.totp.enrol(citizen.account_id, "Điện thoại")
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, offered.secret), IN_A_BROWSER) is None
+    assert take_step(rooms, citizen.account_id, otp(clock, offered.secret)) is None
     with pytest.raises(TotpRefused):
-        rooms.totp.confirm(citizen.account_id, offered.id, otp(clock, offered.secret, 5), IN_A_BROWSER)
-    rooms.totp.confirm(citizen.account_id, offered.id, otp(clock, offered.secret), IN_A_BROWSER)
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, offered.secret, 1), IN_A_BROWSER)
+        confirm_totp(rooms, citizen.account_id, offered.id, otp(clock, offered.secret, 5))
+    confirm_totp(rooms, citizen.account_id, offered.id, otp(clock, offered.secret))
+    assert take_step(rooms, citizen.account_id, otp(clock, offered.secret, 1))
 
 
 def test_an_offer_lapses_and_is_nobody_elses(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     other = add_citizen(rooms)
     offered = rooms.totp.enrol(citizen.account_id, "Điện thoại")
     with pytest.raises(TotpRefused):
-        rooms.totp.confirm(other.account_id, offered.id, otp(clock, offered.secret), IN_A_BROWSER)
+        confirm_totp(rooms, other.account_id, offered.id, otp(clock, offered.secret))
     clock.advance(timedelta(hours=1))
     with pytest.raises(TotpRefused):
-        rooms.totp.confirm(citizen.account_id, offered.id, otp(clock, offered.secret), IN_A_BROWSER)
+        confirm_totp(rooms, citizen.account_id, offered.id, otp(clock, offered.secret))
 
 
 def test_a_removed_authenticator_proves_nothing(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     with rooms.database.transaction() as transaction:
         assert rooms.totp.remove_in(transaction, citizen.account_id, IN_A_BROWSER) == 1
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, citizen.totp_secret), IN_A_BROWSER) is None
+    assert take_step(rooms, citizen.account_id, otp(clock, citizen.totp_secret)) is None
 
 
 @pytest.mark.parametrize("secret", ["", "MFRGG", "not base32!", "ệ" * 32, "A" * 4096])
@@ -153,7 +155,7 @@ def test_a_secret_that_is_not_ours_is_not_taken(rooms: Rooms, secret: str) -> No
 def test_a_refused_code_is_recorded_with_its_account(
     rooms: Rooms, citizen: Citizen, owner_database: Database
 ) -> None:
-    rooms.totp.take_step(citizen.account_id, "000000", IN_A_BROWSER)
+    take_step(rooms, citizen.account_id, "000000")
     with owner_database.transaction() as transaction:
         row = transaction.one(
             "SELECT body FROM audit_event WHERE account_id = %(id)s AND kind = 'authenticators.proof_refused'",

@@ -18,7 +18,8 @@ from idp.assurance.policy import load_policy
 from idp.assurance.service import Levels
 from idp.audit.model import Origin
 from idp.authenticators.hashing import HashParameters, HashSlots
-from idp.authenticators.service import Authenticators, KnownDevices, Passwords, RecoveryCodes, Totp
+from idp.authenticators.model import RecoveryCodeTaken, TotpTaken
+from idp.authenticators.service import Authenticators, KnownDevices, Passwords, RecoveryCodes, Remembered, Totp
 from idp.demo.people import synthetic_person
 from idp.enrolment.model import NewSecondFactor
 from idp.enrolment.service import Activation
@@ -28,6 +29,7 @@ from idp.throttle.service import Guesses
 if TYPE_CHECKING:
     from idp.kernel.clock import Clock
     from idp.kernel.sealing import Sealer
+    from idp.rooms import Rooms as ServingRooms
     from idp.storage.postgres import Database
 
 T = TypeVar("T")
@@ -123,6 +125,43 @@ def activate(rooms: Rooms, citizen: Citizen, password: str = GOOD_PASSWORD) -> C
     second_factor = NewSecondFactor(secret, otp(rooms.clock, secret))
     done = rooms.activation.complete(code, password, second_factor, IN_A_BROWSER)
     return replace(citizen, password=password, totp_secret=secret, recovery_codes=done.recovery_codes)
+
+
+def set_password(rooms: Rooms, account_id: UUID, password: str) -> None:
+    """Give an account a password."""
+    prepared = rooms.passwords.prepare(password)
+    with rooms.database.transaction() as transaction:
+        rooms.passwords.set_prepared(transaction, account_id, prepared, IN_A_BROWSER)
+
+
+def take_step(rooms: Rooms, account_id: UUID, code: str) -> TotpTaken | None:
+    """Prove a one-time code, and nothing else in the same transaction."""
+    with rooms.database.transaction() as transaction:
+        return rooms.totp.take_step_in(transaction, account_id, code, IN_A_BROWSER)
+
+
+def confirm_totp(rooms: Rooms, account_id: UUID, totp_id: UUID, code: str) -> None:
+    """Confirm an offered authenticator."""
+    with rooms.database.transaction() as transaction:
+        rooms.totp.confirm_in(transaction, account_id, totp_id, code, IN_A_BROWSER)
+
+
+def make_recovery_codes(rooms: Rooms | ServingRooms, account_id: UUID) -> tuple[str, ...]:
+    """Make ten recovery codes in place of the earlier ones."""
+    with rooms.database.transaction() as transaction:
+        return rooms.recovery_codes.regenerate_in(transaction, account_id, IN_A_BROWSER)
+
+
+def take_recovery_code(rooms: Rooms | ServingRooms, account_id: UUID, code: str) -> RecoveryCodeTaken | None:
+    """Use up a recovery code, and do nothing else in the same transaction."""
+    with rooms.database.transaction() as transaction:
+        return rooms.recovery_codes.take_code_in(transaction, account_id, code, IN_A_BROWSER)
+
+
+def remember_device(rooms: Rooms, account_id: UUID, cookie: str | None) -> Remembered:
+    """Remember a browser, as a finished sign-in does."""
+    with rooms.database.transaction() as transaction:
+        return rooms.devices.remember_in(transaction, account_id, cookie, IN_A_BROWSER)
 
 
 def otp(clock: Clock, secret: str, steps: int = 0) -> str:

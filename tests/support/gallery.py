@@ -21,7 +21,7 @@ from werkzeug.datastructures import MultiDict
 
 from idp.reference.countries import get_country
 from idp.web.pages import forms
-from idp.web.pages.assets import CACHE_CONTROL, Assets
+from idp.web.pages.assets import Assets
 from idp.web.pages.rendering import LOCALES, Renderer
 from idp.web.pages.values import (
     CLAIM_LABELS,
@@ -35,6 +35,7 @@ from idp.web.pages.values import (
     SessionEntry,
     ToldPortal,
 )
+from idp.web.pages.views.standing_pages import FOR_EVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -358,7 +359,7 @@ class Gallery:
         if asset is None:
             start("404 Not Found", [("Content-Type", "text/plain")])
             return [b"no such file"]
-        headers = [("Content-Type", asset.content_type), ("Cache-Control", CACHE_CONTROL), ("ETag", asset.etag)]
+        headers = [("Content-Type", asset.content_type), FOR_EVER, ("ETag", asset.etag)]
         if asset.gzipped is None:
             start("200 OK", headers)
             return [asset.body]

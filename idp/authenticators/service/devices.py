@@ -55,15 +55,10 @@ class KnownDevices:
         )
         return None if row is None else UUID(str(row.id))
 
-    def remember(self, account_id: UUID, cookie: str | None, origin: Origin) -> Remembered:
-        """Remember the browser of a finished sign-in; its present cookie is kept when it is one of ours."""
-        with self._database.transaction() as transaction:
-            return self.remember_in(transaction, account_id, cookie, origin)
-
     def remember_in(
         self, transaction: Transaction, account_id: UUID, cookie: str | None, origin: Origin
     ) -> Remembered:
-        """Do what `remember` does within a transaction."""
+        """Remember the browser of a finished sign-in; its present cookie is kept when it is one of ours."""
         now = self._clock.now()
         if cookie is not None:
             known = {"device_digest": digest(cookie), "seen_since": self._seen_since()}
@@ -80,17 +75,10 @@ class KnownDevices:
         message = "a fresh cookie is nobody's"
         raise AssertionError(message)
 
-    def forget(self, account_id: UUID, device_id: UUID, origin: Origin) -> bool:
-        """Make a device like any other again; tell whether it was known."""
-        with self._database.transaction() as transaction:
-            return self.forget_in(transaction, account_id, origin, device_id) > 0
-
-    def forget_in(
-        self, transaction: Transaction, account_id: UUID, origin: Origin, device_id: UUID | None = None
-    ) -> int:
-        """Forget one device or all of an account within a transaction; return how many were known."""
+    def forget_in(self, transaction: Transaction, account_id: UUID, origin: Origin) -> int:
+        """Make every device of an account like any other again; return how many were known."""
         now = self._clock.now()
-        forgotten = transaction.all(store.FORGET_DEVICES, {"account_id": account_id, "device_id": device_id, "now": now})
+        forgotten = transaction.all(store.FORGET_DEVICES, {"account_id": account_id, "now": now})
         for row in forgotten:
             self._record(transaction, DeviceForgotten(origin, device_id=row.id), account_id, row.id, now)
         return len(forgotten)

@@ -155,22 +155,6 @@ class Passwords:
         event = PasswordSet(origin, first=row is not None and row.is_first)
         audit.record(transaction, event, now, {"account_id": account_id})
 
-    def set_password(
-        self,
-        transaction: Transaction,
-        account_id: UUID,
-        password: str,
-        *,
-        origin: Origin,
-        context: tuple[str, ...] = (),
-    ) -> None:
-        """Check, hash and store a new password within a transaction. Where it can be, `prepare` it before.
-
-        Raises:
-            PasswordRefused, HashSlotsBusy: as `prepare`.
-        """
-        self.set_prepared(transaction, account_id, self.prepare(password, context), origin)
-
 
 def _place(account_id: UUID) -> str:
     return f"password.hash_sealed:{account_id}"

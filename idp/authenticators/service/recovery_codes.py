@@ -43,13 +43,8 @@ class RecoveryCodes:
         self._sealer = sealer
         self._clock = clock
 
-    def regenerate(self, account_id: UUID, origin: Origin) -> tuple[str, ...]:
-        """Make ten codes and void all earlier ones; return them, to be shown once."""
-        with self._database.transaction() as transaction:
-            return self.regenerate_in(transaction, account_id, origin)
-
     def regenerate_in(self, transaction: Transaction, account_id: UUID, origin: Origin) -> tuple[str, ...]:
-        """Do what `regenerate` does within a transaction."""
+        """Make ten codes and void all earlier ones; return them, to be shown once."""
         now = self._clock.now()
         codes = tuple(write_code(random_bytes(CODE_BYTES)) for _ in range(RECOVERY_CODES))
         indexes = [self._sealer.index(_INDEX, read_code(code) or "") for code in codes]
@@ -61,15 +56,10 @@ class RecoveryCodes:
         audit.record(transaction, event, now, {"account_id": account_id})
         return codes
 
-    def take(self, account_id: UUID, typed: str, origin: Origin) -> RecoveryCodeTaken | None:
-        """Use up a code, or record that it was refused and return None. A guess was reserved before."""
-        with self._database.transaction() as transaction:
-            return self.take_code_in(transaction, account_id, typed, origin)
-
     def take_code_in(
         self, transaction: Transaction, account_id: UUID, typed: str, origin: Origin
     ) -> RecoveryCodeTaken | None:
-        """Do what `take` does within the transaction that records the proof.
+        """Use up a code within the transaction that records the proof. A guess was reserved before.
 
         None: the code was refused, and the refusal is recorded in this same transaction, which is therefore to be committed.
         """

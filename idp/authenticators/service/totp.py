@@ -93,20 +93,15 @@ class Totp:
     def _wanted(self, account_id: UUID, totp_id: UUID) -> dict[str, object]:
         return {"account_id": account_id, "totp_id": totp_id, "pending_since": self._clock.now() - PENDING_FOR}
 
-    def confirm(self, account_id: UUID, totp_id: UUID, typed: str, origin: Origin) -> None:
-        """Make an offered authenticator count, by a code of it. The code is used up by that.
+    def confirm_in(
+        self, transaction: Transaction, account_id: UUID, totp_id: UUID, typed: str, origin: Origin
+    ) -> TotpTaken:
+        """Make an offered authenticator count, by a code of it; return the step that this code used up.
 
         Raises:
             TotpRefused: the code is wrong, or the offer has lapsed.
             TooManyTotps: another was confirmed meanwhile.
         """
-        with self._database.transaction() as transaction:
-            self.confirm_in(transaction, account_id, totp_id, typed, origin)
-
-    def confirm_in(
-        self, transaction: Transaction, account_id: UUID, totp_id: UUID, typed: str, origin: Origin
-    ) -> TotpTaken:
-        """Do what `confirm` does within a transaction; return the step that its code used up."""
         now = self._clock.now()
         transaction.one(HOLD_ACCOUNT, {"account_id": account_id})
         row = transaction.one(store.HOLD_PENDING_TOTP, self._wanted(account_id, totp_id))
@@ -138,11 +133,11 @@ class Totp:
         self._record_added(transaction, account_id, totp_id, now, origin)
         return TotpTaken(totp_id, step)
 
-    def remove_in(self, transaction: Transaction, account_id: UUID, origin: Origin, totp_id: UUID | None = None) -> int:
-        """Remove one authenticator, or all of them, within a transaction; return how many counted."""
+    def remove_in(self, transaction: Transaction, account_id: UUID, origin: Origin) -> int:
+        """Remove every authenticator of an account within a transaction; return how many counted."""
         now = self._clock.now()
-        parameters = {"account_id": account_id, "totp_id": totp_id, "now": now}
-        removed = [row.id for row in transaction.all(store.REMOVE_TOTPS, parameters) if row.confirmed_at is not None]
+        rows = transaction.all(store.REMOVE_TOTPS, {"account_id": account_id, "now": now})
+        removed = [row.id for row in rows if row.confirmed_at is not None]
         for each in removed:
             ids = {"account_id": account_id, "object_id": each}
             audit.record(transaction, TotpRemoved(origin, totp_id=each), now, ids)
@@ -150,15 +145,10 @@ class Totp:
 
     # proving ---------------------------------------------------------------------------------------------------
 
-    def take_step(self, account_id: UUID, typed: str, origin: Origin) -> TotpTaken | None:
-        """Consume the time step of a code, or record that it was refused and return None. A guess was reserved before."""
-        with self._database.transaction() as transaction:
-            return self.take_step_in(transaction, account_id, typed, origin)
-
     def take_step_in(
         self, transaction: Transaction, account_id: UUID, typed: str, origin: Origin
     ) -> TotpTaken | None:
-        """Do what `take_step` does within the transaction that records the proof.
+        """Consume the time step of a code within the transaction that records the proof. A guess was reserved before.
 
         None: the code was refused, and the refusal is recorded in this same transaction, which is therefore to be committed.
         """

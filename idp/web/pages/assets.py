@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 STATIC_FOLDER: Final = Path(__file__).parent / "static"
-CACHE_CONTROL: Final = "public, max-age=31536000, immutable"
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

@@ -42,7 +42,6 @@ REPEATED: Final = N_("This was sent twice. Fill it in once.")
 # What services refuse, in words for people; given to `Form.refuse`.
 WRONG_SIGN_IN: Final = N_("The number or the password is not right.")
 WRONG_TOTP: Final = N_("This code is not right, or its time is over. Wait for the next one and type that.")
-USED_TOTP: Final = N_("This code was used already. Wait for the next one and type that.")
 WRONG_RECOVERY_CODE: Final = N_("This code is not right, or was used already. Try another one.")
 WRONG_ACTIVATION: Final = N_("The number or the code is not right, or the code is over.")
 

@@ -79,10 +79,6 @@ class Renderer:
         common = {"asker": None, "language_url": None, "home_url": "/"}
         return self._environments[locale].get_template(template).render(common | values, locale=locale, nonce=nonce)
 
-    def translate(self, message: str, *, locale: Locale) -> str:
-        """Return a message marked with `N_` in the reader's language."""
-        return str(self._translations[locale].gettext(message))
-
     def _environment(self, locale: Locale, assets: Assets, folder: Path, cache: FileSystemBytecodeCache | None) -> Environment:
         environment = Environment(
             loader=FileSystemLoader(folder),

@@ -144,9 +144,6 @@ class AuthenticatorEntry:
 TO_PORTAL: Final = N_("Back to the portal")
 TO_MY_PAGE: Final = N_("Go to my page")
 TO_FIRST_PAGE: Final = N_("To the first page")
-TO_SIGN_IN: Final = N_("Sign in")
-TO_TOTP_SET_UP: Final = N_("Set up your authenticator app")
-TO_RECOVERY_CODE: Final = N_("Use a recovery code")
 
 CLAIM_LABELS: Final[Mapping[str, str]] = {
     "sub": N_("An identifier for this portal only"),

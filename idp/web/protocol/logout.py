@@ -13,7 +13,6 @@ from idp.oidc.hints import read_hint
 
 if TYPE_CHECKING:
     from idp.clients.model import Client
-    from idp.oidc.hints import Hint
     from idp.rooms import Rooms
     from idp.web.door import Pairs
 
@@ -30,7 +29,6 @@ class SignOutRequest:
     """What a portal asks: perhaps nothing but that the person is signed out."""
 
     client: Client | None = None
-    hint: Hint | None = None
     back_to: str | None = None
     """Where to go afterwards: registered by the client, with `state` behind it."""
     ui_locales: str = ""
@@ -51,7 +49,7 @@ def read_sign_out(pairs: Pairs, rooms: Rooms) -> SignOutRequest:
         if name in given or len(value) > (_MOST_STATE if name == "state" else _MOST):
             raise SignOutUnreadable("A parameter was sent more than once, or is too long.")
         given[name] = value
-    client_id, hint = given.get("client_id") or None, None
+    client_id = given.get("client_id") or None
     if given.get("id_token_hint"):
         hint = read_hint(given["id_token_hint"], rooms.keys, issuer=rooms.issuer, client_id=client_id, now=now)
         if hint is None:
@@ -69,7 +67,6 @@ def read_sign_out(pairs: Pairs, rooms: Rooms) -> SignOutRequest:
     carried = {"client_id": client_id, "post_logout_redirect_uri": back_to, "state": state}
     return SignOutRequest(
         client=client,
-        hint=hint,
         back_to=_with_state(back_to, state),
         ui_locales=given.get("ui_locales", ""),
         carried=urlencode({name: value for name, value in carried.items() if value}),

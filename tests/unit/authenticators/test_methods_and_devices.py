@@ -10,7 +10,21 @@ import pyotp
 import pytest
 
 from idp.authenticators.model import METHODS, TooManyTotps
-from tests.support.citizens import IN_A_BROWSER, Citizen, Rooms, activate, add_citizen, at_once, make_rooms, otp
+from tests.support.citizens import (
+    IN_A_BROWSER,
+    Citizen,
+    Rooms,
+    activate,
+    add_citizen,
+    at_once,
+    confirm_totp,
+    make_recovery_codes,
+    make_rooms,
+    otp,
+    remember_device,
+    take_recovery_code,
+    take_step,
+)
 
 if TYPE_CHECKING:
     from idp.kernel.clock import FixedClock
@@ -43,14 +57,14 @@ def test_what_could_be_proved_follows_what_is_there(rooms: Rooms, citizen: Citiz
     activated = activate(rooms, citizen)
     assert possible(citizen.account_id) == {"password", "otp", "rc"}
     for code in activated.recovery_codes:
-        rooms.recovery_codes.take(citizen.account_id, code, IN_A_BROWSER)
+        take_recovery_code(rooms, citizen.account_id, code)
     assert possible(citizen.account_id) == {"password", "otp"}
     with rooms.database.transaction() as transaction:
         rooms.totp.remove_in(transaction, citizen.account_id, IN_A_BROWSER)
     assert possible(citizen.account_id) == {"password"}
     offered = rooms.totp.enrol(citizen.account_id, "Điện thoại")
     assert possible(citizen.account_id) == {"password"}
-    rooms.totp.confirm(citizen.account_id, offered.id, otp(clock, offered.secret), IN_A_BROWSER)
+    confirm_totp(rooms, citizen.account_id, offered.id, otp(clock, offered.secret))
     assert possible(citizen.account_id) == {"password", "otp"}
 
 
@@ -66,7 +80,7 @@ def test_an_application_gets_everything_from_the_uri(rooms: Rooms, citizen: Citi
 def test_an_account_has_at_most_two_authenticators(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     activate(rooms, citizen)
     second = rooms.totp.enrol(citizen.account_id, "Máy tính bảng")
-    rooms.totp.confirm(citizen.account_id, second.id, otp(clock, second.secret), IN_A_BROWSER)
+    confirm_totp(rooms, citizen.account_id, second.id, otp(clock, second.secret))
     with pytest.raises(TooManyTotps):
         rooms.totp.enrol(citizen.account_id, "Máy thứ ba")
 
@@ -74,10 +88,10 @@ def test_an_account_has_at_most_two_authenticators(rooms: Rooms, citizen: Citize
 def test_either_of_two_authenticators_proves(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     first = activate(rooms, citizen)
     second = rooms.totp.enrol(citizen.account_id, "Máy tính bảng")
-    rooms.totp.confirm(citizen.account_id, second.id, otp(clock, second.secret), IN_A_BROWSER)
+    confirm_totp(rooms, citizen.account_id, second.id, otp(clock, second.secret))
     clock.advance(timedelta(minutes=2))
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, first.totp_secret), IN_A_BROWSER)
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, second.secret), IN_A_BROWSER)
+    assert take_step(rooms, citizen.account_id, otp(clock, first.totp_secret))
+    assert take_step(rooms, citizen.account_id, otp(clock, second.secret))
 
 
 def test_an_offer_is_shown_again_until_it_lapses_or_counts(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
@@ -85,15 +99,15 @@ def test_an_offer_is_shown_again_until_it_lapses_or_counts(rooms: Rooms, citizen
     offer = rooms.totp.enrol(citizen.account_id, "Điện thoại")
     assert rooms.totp.offered(citizen.account_id, offer.id, "Điện thoại") == offer
     assert rooms.totp.offered(add_citizen(rooms).account_id, offer.id, "Điện thoại") is None
-    rooms.totp.confirm(citizen.account_id, offer.id, otp(clock, offer.secret), IN_A_BROWSER)
+    confirm_totp(rooms, citizen.account_id, offer.id, otp(clock, offer.secret))
     assert rooms.totp.offered(citizen.account_id, offer.id, "Điện thoại") is None
 
 
 def test_a_newer_offer_makes_the_older_lapse(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     offers = [rooms.totp.enrol(citizen.account_id, "Điện thoại") for _ in range(2)]
     with pytest.raises(Exception, match="no such offer"):
-        rooms.totp.confirm(citizen.account_id, offers[0].id, otp(clock, offers[0].secret), IN_A_BROWSER)
-    rooms.totp.confirm(citizen.account_id, offers[1].id, otp(clock, offers[1].secret), IN_A_BROWSER)
+        confirm_totp(rooms, citizen.account_id, offers[0].id, otp(clock, offers[0].secret))
+    confirm_totp(rooms, citizen.account_id, offers[1].id, otp(clock, offers[1].secret))
 
 
 def test_a_step_is_not_used_up_when_its_proof_is_not_recorded(
@@ -111,12 +125,12 @@ def test_a_step_is_not_used_up_when_its_proof_is_not_recorded(
 
     with pytest.raises(LookupError):
         take_and_fail()
-    assert rooms.totp.take_step(citizen.account_id, code, IN_A_BROWSER)
+    assert take_step(rooms, citizen.account_id, code)
 
 
 def test_a_browser_is_known_to_the_account_that_signed_in_there(rooms: Rooms, citizen: Citizen) -> None:
     other = add_citizen(rooms)
-    remembered = rooms.devices.remember(citizen.account_id, None, IN_A_BROWSER)
+    remembered = remember_device(rooms, citizen.account_id, None)
     assert remembered.cookie.startswith("mod_")
     assert rooms.devices.recognise(citizen.account_id, remembered.cookie) == remembered.device_id
     assert rooms.devices.recognise(other.account_id, remembered.cookie) is None
@@ -127,34 +141,35 @@ def test_a_browser_is_known_to_the_account_that_signed_in_there(rooms: Rooms, ci
 
 def test_one_cookie_may_stand_for_two_people_of_one_browser(rooms: Rooms, citizen: Citizen) -> None:
     other = add_citizen(rooms)
-    first = rooms.devices.remember(citizen.account_id, None, IN_A_BROWSER)
-    second = rooms.devices.remember(other.account_id, first.cookie, IN_A_BROWSER)
+    first = remember_device(rooms, citizen.account_id, None)
+    second = remember_device(rooms, other.account_id, first.cookie)
     assert second.cookie == first.cookie
     assert second.device_id != first.device_id
-    assert rooms.devices.remember(citizen.account_id, first.cookie, IN_A_BROWSER) == first
+    assert remember_device(rooms, citizen.account_id, first.cookie) == first
 
 
 def test_a_cookie_we_never_made_is_not_adopted(rooms: Rooms, citizen: Citizen) -> None:
     """Somebody may have put it there, and know it."""
     planted = "mod_" + "A" * 43
-    remembered = rooms.devices.remember(citizen.account_id, planted, IN_A_BROWSER)
+    remembered = remember_device(rooms, citizen.account_id, planted)
     assert remembered.cookie != planted
     assert rooms.devices.recognise(citizen.account_id, planted) is None
 
 
 def test_a_forgotten_browser_is_a_new_device_when_it_comes_back(rooms: Rooms, citizen: Citizen) -> None:
-    remembered = rooms.devices.remember(citizen.account_id, None, IN_A_BROWSER)
-    assert rooms.devices.forget(citizen.account_id, remembered.device_id, IN_A_BROWSER)
-    assert not rooms.devices.forget(citizen.account_id, remembered.device_id, IN_A_BROWSER)
+    remembered = remember_device(rooms, citizen.account_id, None)
+    with rooms.database.transaction() as transaction:
+        assert rooms.devices.forget_in(transaction, citizen.account_id, IN_A_BROWSER) == 1
+        assert rooms.devices.forget_in(transaction, citizen.account_id, IN_A_BROWSER) == 0
     assert rooms.devices.recognise(citizen.account_id, remembered.cookie) is None
-    again = rooms.devices.remember(citizen.account_id, remembered.cookie, IN_A_BROWSER)
+    again = remember_device(rooms, citizen.account_id, remembered.cookie)
     assert again.cookie != remembered.cookie
 
 
 def test_a_browser_not_seen_for_half_a_year_is_unknown(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
-    remembered = rooms.devices.remember(citizen.account_id, None, IN_A_BROWSER)
+    remembered = remember_device(rooms, citizen.account_id, None)
     clock.advance(timedelta(days=179))
-    rooms.devices.remember(citizen.account_id, remembered.cookie, IN_A_BROWSER)
+    remember_device(rooms, citizen.account_id, remembered.cookie)
     clock.advance(timedelta(days=179))
     assert rooms.devices.recognise(citizen.account_id, remembered.cookie) == remembered.device_id
     clock.advance(timedelta(days=1))
@@ -162,6 +177,6 @@ def test_a_browser_not_seen_for_half_a_year_is_unknown(rooms: Rooms, citizen: Ci
 
 
 def test_regenerating_codes_at_once_leaves_ten(rooms: Rooms, citizen: Citizen) -> None:
-    made = at_once(8, lambda _: rooms.recovery_codes.regenerate(citizen.account_id, IN_A_BROWSER), threads=8)
-    good = [codes for codes in made if rooms.recovery_codes.take(citizen.account_id, codes[0], IN_A_BROWSER)]
+    made = at_once(8, lambda _: make_recovery_codes(rooms, citizen.account_id), threads=8)
+    good = [codes for codes in made if take_recovery_code(rooms, citizen.account_id, codes[0])]
     assert len(good) == 1

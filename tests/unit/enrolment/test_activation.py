@@ -24,6 +24,9 @@ from tests.support.citizens import (
     at_once,
     make_rooms,
     otp,
+    remember_device,
+    take_recovery_code,
+    take_step,
 )
 
 if TYPE_CHECKING:
@@ -175,7 +178,7 @@ def test_a_locked_or_closed_account_is_not_activated(rooms: Rooms, citizen: Citi
 def test_activating_anew_voids_everything_that_was_bound(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
     """Whoever had the old phone, password, codes, browser or session has nothing (NIST SP 800-63B-4 §4.2)."""
     before = activate(rooms, citizen)
-    device = rooms.devices.remember(citizen.account_id, None, IN_A_BROWSER)
+    device = remember_device(rooms, citizen.account_id, None)
     for _ in range(5):
         rooms.guesses.reserve(GuessKind.OTP, [Subject.of_account(citizen.account_id)], IN_A_BROWSER)
     clock.advance(timedelta(days=1))
@@ -185,8 +188,8 @@ def test_activating_anew_voids_everything_that_was_bound(rooms: Rooms, citizen: 
     rooms.activation.complete(code, "đàn cò trắng bay", factor(rooms), IN_A_BROWSER)
     clock.advance(timedelta(minutes=5))
     assert not rooms.passwords.check(citizen.account_id, before.password, origin=IN_A_BROWSER)
-    assert rooms.totp.take_step(citizen.account_id, otp(clock, before.totp_secret), IN_A_BROWSER) is None
-    assert rooms.recovery_codes.take(citizen.account_id, before.recovery_codes[0], IN_A_BROWSER) is None
+    assert take_step(rooms, citizen.account_id, otp(clock, before.totp_secret)) is None
+    assert take_recovery_code(rooms, citizen.account_id, before.recovery_codes[0]) is None
     assert rooms.devices.recognise(citizen.account_id, device.cookie) is None
     with rooms.database.transaction() as transaction:
         row = transaction.one("SELECT not_before FROM account WHERE id = %(id)s", {"id": citizen.account_id})

@@ -54,7 +54,7 @@ def test_who_has_a_whole_neighbourhood_of_networks_has_ten_times_the_limit(ephem
     assert through == [20] * 10 + [0, 0]
     assert let_through(volumes, VolumeKind.SIGN_IN, "2001:db8:8::1") == 20
     with pytest.raises(TooMuchVolume):
-        volumes.require(VolumeKind.SIGN_IN, "2001:db8:7:ffff::1")
+        volumes.reserve(VolumeKind.SIGN_IN, "2001:db8:7:ffff::1")
 
 
 def test_what_was_given_back_may_be_taken_again_and_no_more(ephemeral: Ephemeral, clock: FixedClock) -> None:
@@ -95,18 +95,6 @@ def test_without_redis_memory_is_bounded_and_strangers_beyond_it_are_refused(clo
         let_through(volumes, VolumeKind.CODE_REFUSED, "192.0.2.30", str(n), tries=1)
     assert len(volumes._own._counts) == 10_000
     assert let_through(volumes, VolumeKind.CODE_REFUSED, "192.0.2.30", "another", tries=1) == 0
-
-
-def test_failures_are_counted_apart_from_the_question_whether_there_were_too_many(
-    ephemeral: Ephemeral, clock: FixedClock
-) -> None:
-    volumes = Volumes(ephemeral, clock)
-    for _ in range(10):
-        volumes.require(VolumeKind.CLIENT_REFUSED, "192.0.2.41", "portal")
-        volumes.reserve(VolumeKind.CLIENT_REFUSED, "192.0.2.41", "portal")
-    with pytest.raises(TooMuchVolume):
-        volumes.require(VolumeKind.CLIENT_REFUSED, "192.0.2.41", "portal")
-    volumes.require(VolumeKind.CLIENT_REFUSED, "192.0.2.41", "another portal")
 
 
 def test_what_was_forgotten_is_told_by_kind(ephemeral: Ephemeral, clock: FixedClock) -> None:

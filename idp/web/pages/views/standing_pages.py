@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from idp.web.pages.assets import Assets
     from idp.web.pages.desk import Desk
 
-_FOR_EVER: Final = ("Cache-Control", "public, max-age=31536000, immutable")
+FOR_EVER: Final = ("Cache-Control", "public, max-age=31536000, immutable")
 
 
 def help_page() -> PageAnswer:
@@ -36,7 +36,7 @@ def static_file(assets: Assets, file: str) -> Answer | PageAnswer:
     asset = assets.find(file)
     if asset is None:
         return Answer(404, (("Content-Type", "text/plain"),), b"There is no such file.")
-    headers = (("Content-Type", asset.content_type), _FOR_EVER, ("ETag", asset.etag), ("Vary", "Accept-Encoding"))
+    headers = (("Content-Type", asset.content_type), FOR_EVER, ("ETag", asset.etag), ("Vary", "Accept-Encoding"))
     if request.headers.get("if-none-match") == asset.etag:
         return Answer(304, headers)
     if asset.gzipped is not None and "gzip" in request.headers.get("accept-encoding", ""):
