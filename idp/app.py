@@ -11,20 +11,26 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import structlog
 
+from idp.clients.purge import purge as purge_assertions
+from idp.egress import Egress
 from idp.grants.model import Lifetimes
+from idp.grants.purge import Purge
 from idp.kernel.clock import SystemClock
 from idp.kernel.refusals import Refusal
 from idp.keys.model import KeyEncryption
 from idp.oidc.discovery import PATHS
+from idp.oidc.logout import LogoutDelivery
 from idp.rooms import Rooms, Wanted, build_rooms
 from idp.sessions.model import SessionPolicy
+from idp.sessions.service import TELL
 from idp.settings import PREFIX, Mode, Settings, UnsafeSettings, network_of, read_settings
 from idp.storage.deployment import Deployment, find_deployment, require_fitting, require_same_kind
 from idp.web.cookies import Cookies
@@ -44,6 +50,7 @@ from idp.web.protocol.metadata import Metadata
 from idp.web.protocol.userinfo import Userinfo
 
 if TYPE_CHECKING:
+    from idp.jobs import Handler
     from idp.kernel.clock import Clock
 
 log = structlog.get_logger("idp")
@@ -175,6 +182,25 @@ def protocol_routes(rooms: Rooms, flow: Flow, health: Health) -> Mapping[str, Ma
         PATHS["revocation_endpoint"]: {"POST": direct.revoke},
         "/health/live": {"GET": health.live},
         "/health/ready": {"GET": health.ready},
+    }
+
+
+def job_handlers(settings: Settings, rooms: Rooms, clock: Clock) -> Mapping[str, Handler]:
+    """Return who does which job: the one place where a job's name meets the room above that does it."""
+    egress = Egress(settings.egress_allow, settings.egress_ca)
+    delivery = LogoutDelivery(rooms.sessions, rooms.clients, rooms.keys, egress, issuer=rooms.issuer, clock=clock)
+    return {TELL: delivery.do}
+
+
+def periodic_jobs(settings: Settings, rooms: Rooms, clock: Clock) -> Mapping[str, tuple[timedelta, Callable[[], object]]]:
+    """Return what is done again and again, and how often. Partitions the worker makes by itself."""
+    grants = Purge(rooms.database, clock, longest_family=settings.session_lasts_for + settings.refresh_for)
+    return {
+        "end_dead_sessions": (timedelta(seconds=5), rooms.sessions.end_dead),
+        "lift_expired_locks": (timedelta(seconds=15), rooms.accounts.lift_expired_locks),
+        "purge_grants": (timedelta(minutes=5), grants.purge),
+        "purge_client_assertions": (timedelta(minutes=5), lambda: purge_assertions(rooms.database, clock)),
+        "purge_guesses": (timedelta(minutes=15), rooms.guesses.purge),
     }
 
 

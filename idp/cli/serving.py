@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -15,9 +14,6 @@ from idp.kernel.refusals import Unavailable
 from idp.settings import Settings, UnsafeSettings, environment, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from idp.jobs import Handler
     from idp.kernel.clock import Clock
     from idp.rooms import Rooms
 
@@ -46,7 +42,7 @@ def serve(frame: Frame) -> None:
 @answering
 def worker(frame: Frame) -> None:
     """Deliver notices, lift locks that ended, purge what has passed, until told to stop (SIGTERM). Several may run."""
-    from idp.app import make_clock  # noqa: PLC0415 - as above
+    from idp.app import job_handlers, make_clock, periodic_jobs  # noqa: PLC0415 - as above
     from idp.jobs.worker import build_worker  # noqa: PLC0415
 
     settings = read_settings(environment())
@@ -56,7 +52,7 @@ def worker(frame: Frame) -> None:
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     clock = make_clock(settings)
     rooms = _rooms_when_possible(frame, settings, url.get_secret_value(), clock)
-    handlers, periodic = _handlers(settings, rooms, clock), _periodic(settings, rooms, clock)
+    handlers, periodic = job_handlers(settings, rooms, clock), periodic_jobs(settings, rooms, clock)
     working = build_worker(url.get_secret_value(), clock, handlers=handlers, periodic=periodic)
     frame.say("idp worker: working")
     working.run()
@@ -79,33 +75,6 @@ def _rooms_when_possible(frame: Frame, settings: Settings, url: str, clock: Cloc
                 frame.say(f"idp worker: waiting for the database ({away.detail})")
                 waits = True
             time.sleep(_COME_BACK_AFTER)
-
-
-def _handlers(settings: Settings, rooms: Rooms, clock: Clock) -> Mapping[str, Handler]:
-    """Return who does which job: the one place where a job's name meets the room above that does it."""
-    from idp.egress import Egress  # noqa: PLC0415 - as above
-    from idp.oidc.logout import LogoutDelivery  # noqa: PLC0415
-    from idp.sessions.service import TELL  # noqa: PLC0415
-
-    egress = Egress(settings.egress_allow, settings.egress_ca)
-    delivery = LogoutDelivery(rooms.sessions, rooms.clients, rooms.keys, egress, issuer=rooms.issuer, clock=clock)
-    return {TELL: delivery.do}
-
-
-def _periodic(settings: Settings, rooms: Rooms, clock: Clock) -> Mapping[str, tuple[timedelta, Callable[[], object]]]:
-    """Return what is done again and again, and how often. Partitions the worker makes by itself."""
-    from idp.clients import purge as clients  # noqa: PLC0415 - as above
-    from idp.grants.purge import Purge  # noqa: PLC0415
-
-    longest = settings.session_lasts_for + settings.refresh_for
-    grants = Purge(rooms.database, clock, longest_family=longest)
-    return {
-        "end_dead_sessions": (timedelta(seconds=5), rooms.sessions.end_dead),
-        "lift_expired_locks": (timedelta(seconds=15), rooms.accounts.lift_expired_locks),
-        "purge_grants": (timedelta(minutes=5), grants.purge),
-        "purge_client_assertions": (timedelta(minutes=5), lambda: clients.purge(rooms.database, clock)),
-        "purge_guesses": (timedelta(minutes=15), rooms.guesses.purge),
-    }
 
 
 @click.command("migrate")
