@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from idp.audit.model import Origin
-from idp.oidc.claims import CLAIMS_OF_SCOPE, Attributes
 from idp.oidc.errors import BearerError
+from idp.oidc.userinfo import disclosed
 from idp.web.door import Answer, Request
 from idp.web.protocol.answers import ANY_ORIGIN, bearer_error, json_answer
 
@@ -31,19 +31,10 @@ class Userinfo:
         try:
             token = read_bearer(request)
             row = self._grants.disclose(token, Origin(request.request_id, request.address))
-            if row is None:
-                raise BearerError("invalid_token", "The access token is not good, or not any more.", status=401)
-            if "openid" not in row.scopes:
-                raise BearerError("insufficient_scope", "The access token has no scope openid.", status=403)
+            claims = disclosed(row, self._sealer, self._zone)
         except BearerError as error:
             return bearer_error(error)
-        return json_answer(200, self._claims(row), *ANY_ORIGIN)
-
-    def _claims(self, row: Any) -> dict[str, object]:
-        wanted = {claim for scope in row.scopes for claim in CLAIMS_OF_SCOPE.get(scope, ())}
-        asked = (row.claims or {}).get("userinfo") or []
-        attributes = Attributes(row, self._sealer, self._zone).claims(wanted | set(asked))
-        return {"sub": row.sub, **attributes, "ial": row.ial}
+        return json_answer(200, claims, *ANY_ORIGIN)
 
 
 def read_bearer(request: Request) -> str:
