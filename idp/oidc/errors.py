@@ -25,6 +25,27 @@ class NotRedirectable(ProtocolError):
     """Client or redirect URI are not proved: the person sees a page, and nothing is sent anywhere."""
 
 
+class ClientNotKnown(NotRedirectable):
+    """No client has this identifier."""
+
+    def __init__(self) -> None:
+        super().__init__("unauthorized_client", "The client is not registered here.")
+
+
+class ClientOver(NotRedirectable):
+    """The client was disabled, or the end date of a legacy one has passed."""
+
+    def __init__(self) -> None:
+        super().__init__("unauthorized_client", "The client is switched off, or its end date has passed.")
+
+
+class AddressNotKnown(NotRedirectable):
+    """The redirect URI is none of the client's own."""
+
+    def __init__(self) -> None:
+        super().__init__("invalid_request", "The redirect_uri is not registered for this client.")
+
+
 class AnswerWithError(ProtocolError):
     """Client and redirect URI are proved: the error goes to the client."""
 

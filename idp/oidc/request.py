@@ -15,12 +15,10 @@ from idp.assurance.levels import LevelClass
 from idp.interactions.model import Asked
 from idp.jose import peek_claims
 from idp.oidc.claims import CLAIMS_OF_SCOPE, ClaimsRequest, read_claims_request
-from idp.oidc.errors import AnswerWithError, NotRedirectable
+from idp.oidc.errors import AddressNotKnown, AnswerWithError, ClientNotKnown, ClientOver, NotRedirectable
 
 if TYPE_CHECKING:
     from idp.clients.model import Client
-
-CLIENT_OVER: Final = "The client is switched off, or its end date has passed."
 
 PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 RESPONSE_MODES: Final = ("query", "form_post")
@@ -91,14 +89,14 @@ def prove_client(
         raise NotRedirectable("invalid_request", "A parameter was sent more than once.")
     client = find(parameters.get("client_id", ""))
     if client is None:
-        raise NotRedirectable("unauthorized_client", "The client is not registered here.")
+        raise ClientNotKnown
     if client.is_dead(now):
-        raise NotRedirectable("unauthorized_client", CLIENT_OVER)
+        raise ClientOver
     redirect_uri = parameters.get("redirect_uri")
     if redirect_uri is None:
         raise NotRedirectable("invalid_request", "The redirect_uri is missing.")
     if not client.is_redirect_uri(redirect_uri):
-        raise NotRedirectable("invalid_request", "The redirect_uri is not registered for this client.")
+        raise AddressNotKnown
     if repeated:
         # Which state to give back is in doubt when it is itself repeated.
         raise Unreadable(client, redirect_uri, {name: text for name, text in parameters.items() if name not in repeated}) from None

@@ -26,9 +26,9 @@ from idp.interactions.model import (
     next_step,
 )
 from idp.kernel.digests import new_bearer
-from idp.oidc.errors import DESCRIPTIONS, AnswerWithError
+from idp.oidc.errors import DESCRIPTIONS, ClientOver
 from idp.oidc.hints import read_hint
-from idp.oidc.request import CLIENT_OVER, AuthorizationRequest, read_authorization_request
+from idp.oidc.request import AuthorizationRequest, read_authorization_request
 from idp.oidc.respond import AuthorizationAnswer, answer
 from idp.throttle.model import VolumeKind
 from idp.web.own_page import OWN_PAGE, OWN_REQUEST, is_own
@@ -111,6 +111,7 @@ class Flow:
         """Return the request that an interaction keeps, read again: what changed at the client since then counts.
 
         Raises:
+            ClientOver: the client was disabled, or its redirect URI taken away: nothing may be sent there any more.
             AnswerWithError: it would not be accepted any more.
         """
         if it.client_id == OWN_PAGE:
@@ -118,7 +119,7 @@ class Flow:
         client = self.rooms.clients.find(it.client_id)
         redirect_uri = it.parameters["redirect_uri"]
         if client is None or client.is_dead(self.rooms.clock.now()) or not client.is_redirect_uri(redirect_uri):
-            raise ClientGone
+            raise ClientOver
         return read_authorization_request(client, redirect_uri, it.parameters)
 
     def proceed(self, request: Request, it: Interaction, *headers: tuple[str, str]) -> Answer | PageAnswer:
@@ -234,13 +235,6 @@ class Flow:
 
     def _answered(self, asked: AuthorizationRequest, parameters: dict[str, str]) -> AuthorizationAnswer:
         return answer(asked.redirect_uri, asked.response_mode, issuer=self.rooms.issuer, state=asked.state, parameters=parameters)
-
-
-class ClientGone(AnswerWithError):
-    """The client of an interaction was disabled, or its redirect URI taken away: nothing may be sent there any more."""
-
-    def __init__(self) -> None:
-        super().__init__("unauthorized_client", CLIENT_OVER)
 
 
 def page_for(step: Step, it: Interaction) -> str:

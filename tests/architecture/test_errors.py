@@ -72,7 +72,7 @@ def desk_of(op: Provider) -> Desk:
 STATUSES: dict[int, set[str]] = {
     400: {
         "authenticators.too_many_totps", "enrolment.activation_code_refused", "interactions.gone", "sessions.no_such_session",
-        "NotRedirectable", "AnswerWithError", "Unreadable", "ClientGone",
+        "NotRedirectable", "AnswerWithError", "Unreadable", "ClientNotKnown", "ClientOver", "AddressNotKnown",
     },
     401: {"InvalidClient"},
     418: {"TokenError", "BearerError"},  # the one that they were raised with

@@ -15,8 +15,7 @@ from idp.enrolment.model import ActivationCodeRefused
 from idp.interactions.service import InteractionGone
 from idp.interactions.signing_in import Where
 from idp.kernel.refusals import Unavailable
-from idp.oidc.errors import AnswerWithError, NotRedirectable, ProtocolError
-from idp.oidc.request import CLIENT_OVER
+from idp.oidc.errors import AddressNotKnown, AnswerWithError, ClientNotKnown, ClientOver, NotRedirectable, ProtocolError
 from idp.sessions.model import LiveSession, NoSuchSession
 from idp.throttle.model import TooManyGuesses, TooMuchVolume
 from idp.web.door import Answer, PageAnswer, Unreadable
@@ -51,6 +50,11 @@ _PROGRAMS: Final = frozenset(
 _KIND_OF_STATUS: Final[Mapping[int, ErrorKind]] = {
     403: "not_allowed", 404: "not_found", 413: "too_large", 414: "too_large", 431: "too_large",
 }  # fmt: skip
+_KIND_OF_ERROR: Final[Mapping[type[ProtocolError], ErrorKind]] = {
+    ClientNotKnown: "portal_unknown",
+    ClientOver: "portal_disabled",
+    AddressNotKnown: "address_unknown",
+}
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 
@@ -185,7 +189,8 @@ class Desk:
             case ActivationCodeRefused():
                 return self.page_error(request, "code_over")
             case NotRedirectable() | AnswerWithError():
-                return self.page_error(request, _kind_of(error), technical=f"{error.error}: {error.description}")
+                kind = _KIND_OF_ERROR.get(type(error), "request_unreadable")
+                return self.page_error(request, kind, technical=f"{error.error}: {error.description}")
             case ProtocolError():
                 return json_answer(error.status, {"error": error.error, "error_description": error.description})
             case TooManyGuesses() | TooMuchVolume():
@@ -216,12 +221,6 @@ def origin_of_uri(uri: str) -> str:
     """Return the origin of an address."""
     scheme, _, rest = uri.partition("://")
     return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"
-
-
-def _kind_of(error: ProtocolError) -> ErrorKind:
-    if error.error == "unauthorized_client":
-        return "portal_disabled" if error.description == CLIENT_OVER else "portal_unknown"
-    return "address_unknown" if "redirect_uri is not registered" in error.description else "request_unreadable"
 
 
 def _retry_url(request: Request) -> str:
