@@ -7,12 +7,12 @@ step: each rule below lets through only what it positively finds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from idp.assurance.levels import LevelClass
-from idp.authenticators.model import METHODS
+from idp.authenticators.model import METHODS, OTP, has_second
 
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,6 +47,10 @@ class Asked:
             return self.begun_at
         return LONG_AGO if self.max_age is None else self.begun_at - self.max_age
 
+    def anew(self, at: datetime) -> Asked:
+        """Return what is asked of whoever began as somebody else at that instant: to sign in, whatever was proved before."""
+        return replace(self, prompts=self.prompts | {"login"}, begun_at=at)
+
 
 @dataclass(frozen=True, slots=True)
 class Proved:
@@ -76,6 +80,14 @@ class Possible:
 
     methods: frozenset[str] = frozenset()
     enrollable: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, held: frozenset[str]) -> Possible:
+        """Return what somebody who holds these methods could do.
+
+        A second factor that is set up during a sign-in counts only for who has none: whoever has one proves that first (law 3).
+        """
+        return cls(held, frozenset() if has_second(held) else frozenset({OTP}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from idp.interactions.model import Proved
 from idp.kernel.digests import base64url, digest, new_bearer, same
 from idp.kernel.refusals import Refusal
 from idp.throttle.model import VolumeKind
 
 if TYPE_CHECKING:
+    from idp.grants.model import Standing
     from idp.kernel.clock import Clock
     from idp.storage.ephemeral import Ephemeral
     from idp.throttle.service import Volumes
@@ -58,6 +60,23 @@ class Interaction:
     def anew_at(self) -> datetime | None:
         """When it was begun anew as somebody else, if it was."""
         return datetime.fromtimestamp(self.anew, UTC) if self.anew else None
+
+
+def proved_in(standing: Standing | None, it: Interaction | None) -> Proved:
+    """Return what a browser's session has proved, with what was settled in the interaction."""
+    if standing is None:
+        return Proved()
+    consent = standing.consent
+    return Proved(
+        signed_in=True,
+        proofs=standing.proofs,
+        ial=standing.ial or 0,
+        sub=standing.sub,
+        scopes=consent.scopes if consent else frozenset(),
+        claims=consent.claims if consent else frozenset(),
+        selected=it is not None and (it.select_any or it.selected == str(standing.account_id)),
+        consented=it is not None and it.consented and consent is not None,
+    )
 
 
 class Interactions:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from idp.interactions.model import Refuse
 from idp.jose import Expected, Unacceptable, peek_claims, verify
 from idp.oidc.discovery import ID_TOKEN_ALGS
 
@@ -13,17 +14,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from idp.keys.ring import KeyRing
+    from idp.oidc.request import AuthorizationRequest
 
 _SKEW: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What a good hint says: whose ID token it was, for which client, in which session."""
+    """What a good hint says: whose ID token it was, and for which client."""
 
     client_id: str
     sub: str
-    sid: str
 
 
 def read_hint(compact: str, keys: KeyRing, *, issuer: str, client_id: str | None, now: datetime) -> Hint | None:
@@ -54,5 +55,19 @@ def read_hint(compact: str, keys: KeyRing, *, issuer: str, client_id: str | None
         )
     except Unacceptable:
         return None
-    sub, sid = claims["sub"], claims["sid"]
-    return Hint(audience, sub, sid) if isinstance(sub, str) and isinstance(sid, str) else None
+    sub = claims["sub"]
+    return Hint(audience, sub) if isinstance(sub, str) else None
+
+
+def read_hinted_sub(asked: AuthorizationRequest, keys: KeyRing, *, issuer: str, now: datetime) -> str | Refuse | None:
+    """Return whom an authorization request hints at, None where it does not, or the refusal that the hint gives rise to.
+
+    A hint that is none is a mistake of the client. One that names somebody else than the claims request for `sub` does (§5.5.1)
+    can be met by nobody, whoever is signed in.
+    """
+    if asked.id_token_hint is None:
+        return None
+    hint = read_hint(asked.id_token_hint, keys, issuer=issuer, client_id=asked.client.client_id, now=now)
+    if hint is None:
+        return Refuse("invalid_request")
+    return hint.sub if asked.claims.sub in {None, hint.sub} else Refuse("login_required")

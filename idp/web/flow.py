@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
 from idp.audit.model import Origin
-from idp.authenticators.model import OTP, has_second
+from idp.authenticators.model import OTP
 from idp.grants.model import Authorization
 from idp.grants.service import encode_claims
 from idp.interactions.model import (
@@ -18,16 +18,16 @@ from idp.interactions.model import (
     Issue,
     LogIn,
     Possible,
-    Proved,
     Refuse,
     SelectAccount,
     Step,
     needs_more_factors,
     next_step,
 )
+from idp.interactions.service import proved_in
 from idp.kernel.digests import new_bearer
 from idp.oidc.errors import DESCRIPTIONS, ClientOver
-from idp.oidc.hints import read_hint
+from idp.oidc.hints import read_hinted_sub
 from idp.oidc.request import AuthorizationRequest, read_authorization_request
 from idp.oidc.respond import AuthorizationAnswer, answer
 from idp.throttle.model import VolumeKind
@@ -147,28 +147,17 @@ class Flow:
 
     def decide(self, asked: AuthorizationRequest, begun_at: datetime, request: Request, it: Interaction | None) -> Decision:
         """Return what comes next for this browser, and from what that was decided."""
-        hinted = None
-        if asked.id_token_hint is not None:
-            hint = read_hint(
-                asked.id_token_hint,
-                self.rooms.keys,
-                issuer=self.rooms.issuer,
-                client_id=asked.client.client_id,
-                now=self.rooms.clock.now(),
-            )
-            if hint is None:
-                return Decision(Refuse("invalid_request"), asked.asked(begun_at, None), None)
-            hinted = hint.sub
-            if asked.claims.sub not in {None, hinted}:  # one of them is somebody else, whoever is signed in
-                return Decision(Refuse("login_required"), asked.asked(begun_at, hinted), None)
+        hinted = read_hinted_sub(asked, self.rooms.keys, issuer=self.rooms.issuer, now=self.rooms.clock.now())
+        if isinstance(hinted, Refuse):
+            return Decision(hinted, asked.asked(begun_at, None), None)
         wanted = asked.asked(begun_at, hinted)
         if it is not None and it.anew_at is not None:
-            wanted = replace(wanted, prompts=wanted.prompts | {"login"}, begun_at=it.anew_at)
+            wanted = wanted.anew(it.anew_at)
         standing = self.standing(asked, request)
-        proved = _proved(standing, it)
+        proved = proved_in(standing, it)
         possible = Possible()
         if standing is not None and needs_more_factors(wanted, proved):
-            possible = self.possible(standing)
+            possible = Possible.of(self.rooms.authenticators.possible(standing.account_id))
         return Decision(next_step(wanted, proved, possible), wanted, standing)
 
     def standing(self, asked: AuthorizationRequest, request: Request) -> Standing | None:
@@ -181,14 +170,6 @@ class Flow:
         if standing is not None and standing.ial is None:
             standing = replace(standing, ial=self.rooms.levels.current(standing.holder_id).ial)
         return standing
-
-    def possible(self, standing: Standing) -> Possible:
-        """Return what this person could still prove, and what they could set up so that it counts now.
-
-        A second factor that is set up during a sign-in counts only for who has none: whoever has one proves that first (law 3).
-        """
-        methods = self.rooms.authenticators.possible(standing.account_id)
-        return Possible(methods, frozenset() if has_second(methods) else frozenset({OTP}))
 
     # answering ---------------------------------------------------------------------------------------------------------------------------
 
@@ -257,19 +238,3 @@ def page_for(step: Step, it: Interaction) -> str:
         case _:
             assert_never(step)
     return f"/i/{it.id}/{page}".rstrip("/")
-
-
-def _proved(standing: Standing | None, it: Interaction | None) -> Proved:
-    if standing is None:
-        return Proved()
-    consent = standing.consent
-    return Proved(
-        signed_in=True,
-        proofs=standing.proofs,
-        ial=standing.ial or 0,
-        sub=standing.sub,
-        scopes=consent.scopes if consent else frozenset(),
-        claims=consent.claims if consent else frozenset(),
-        selected=it is not None and (it.select_any or it.selected == str(standing.account_id)),
-        consented=it is not None and it.consented and consent is not None,
-    )
