@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE, HashSlotsBusy, SecondFactorHeld
 from idp.sessions.service import Proof
-from idp.throttle.model import GuessKind, Subject
+from idp.throttle.model import GuessKind, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,11 +90,11 @@ class SignIn:
         account_id = found.account_id if found else None
         device_id = self._devices.recognise(account_id, where.device)
         if account_id is None:
-            lanes = [Subject.of_identifier(self._accounts.canonical(username))]
+            lanes = [Lane.of_identifier(self._accounts.canonical(username))]
         else:
-            lanes = [Subject.of_account(account_id)]
+            lanes = [Lane.of_account(account_id)]
             if device_id is not None:
-                lanes.insert(0, Subject.of_device(account_id, device_id))
+                lanes.insert(0, Lane.of_device(account_id, device_id))
         charged = self._guesses.reserve(GuessKind.PASSWORD, lanes, where.origin)
         try:
             right = self._passwords.check(
@@ -139,7 +139,7 @@ class SignIn:
         session: LiveSession,
         where: Where,
     ) -> SignedIn | None:
-        account = Subject.of_account(session.account_id)
+        account = Lane.of_account(session.account_id)
         self._guesses.reserve(kind, [account], where.origin)
         with self._database.transaction() as transaction:
             if take(transaction, session.account_id, typed, where.origin) is None:
@@ -160,12 +160,12 @@ class SignIn:
             TotpRefused: the code is wrong, or the offer has lapsed.
             TooManyGuesses: nothing was checked.
         """
-        self._guesses.reserve(GuessKind.OTP, [Subject.of_account(session.account_id)], where.origin)
+        self._guesses.reserve(GuessKind.OTP, [Lane.of_account(session.account_id)], where.origin)
         with self._database.transaction() as transaction:
             if self._authenticators.has_second_in(transaction, session.account_id):
                 raise SecondFactorHeld
             self._totp.confirm_in(transaction, session.account_id, totp_id, typed, where.origin)
-            self._guesses.forgive_in(transaction, GuessKind.OTP, Subject.of_account(session.account_id))
+            self._guesses.forgive_in(transaction, GuessKind.OTP, Lane.of_account(session.account_id))
             codes = self._recovery_codes.regenerate_in(transaction, session.account_id, where.origin)
             begun = self._sessions.prove_in(transaction, self._proof(session.account_id, OTP, where), session, where.origin)
         return Enrolled(begun, codes)

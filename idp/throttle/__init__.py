@@ -1,1 +1,1 @@
-"""Limits on guessing and on volume. Knows subjects and addresses; not what is guessed, nor who a person is."""
+"""Limits on guessing and on volume. Knows lanes and addresses; not what is guessed, nor who a person is."""

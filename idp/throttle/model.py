@@ -33,25 +33,25 @@ class GuessKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """Whose secret is guessed: an account, an account from a known device, or an identifier that names no account."""
+class Lane:
+    """Where a guess counts: at an account, at an account from a known device, or at an identifier that names no account."""
 
     account_id: UUID | None = None
     device_id: UUID | None = None
     identifier: str | None = None
 
     @classmethod
-    def of_account(cls, account_id: UUID) -> Subject:
+    def of_account(cls, account_id: UUID) -> Lane:
         """Return the lane of an account: whoever guesses, from whatever device."""
         return cls(account_id=account_id)
 
     @classmethod
-    def of_device(cls, account_id: UUID, device_id: UUID) -> Subject:
+    def of_device(cls, account_id: UUID, device_id: UUID) -> Lane:
         """Return the lane of a device that this account signed in from before: strangers cannot exhaust it."""
         return cls(account_id=account_id, device_id=device_id)
 
     @classmethod
-    def of_identifier(cls, identifier: str) -> Subject:
+    def of_identifier(cls, identifier: str) -> Lane:
         """Return the lane of an identifier that names no account, in canonical form; it is counted like an account."""
         return cls(identifier=identifier)
 
@@ -90,9 +90,9 @@ KNOWN_DEVICE_LIMIT: Final = GuessLimit(
 """Passwords from a known device: its own lane. When it is exhausted, the device is like an unknown one."""
 
 
-def limit_of(kind: GuessKind, subject: Subject) -> GuessLimit:
-    """Return the limit that applies to guesses of `kind` at `subject`."""
-    if kind is GuessKind.PASSWORD and subject.device_id is not None:
+def limit_of(kind: GuessKind, lane: Lane) -> GuessLimit:
+    """Return the limit that applies to guesses of `kind` in `lane`."""
+    if kind is GuessKind.PASSWORD and lane.device_id is not None:
         return KNOWN_DEVICE_LIMIT
     return LIMITS[kind]
 

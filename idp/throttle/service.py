@@ -22,7 +22,7 @@ from idp.throttle.model import (
     GuessesExhausted,
     GuessesReset,
     GuessKind,
-    Subject,
+    Lane,
     TooManyGuesses,
     TooMuchVolume,
     VolumeKind,
@@ -58,10 +58,10 @@ class Guesses:
         self._sealer = sealer
         self._clock = clock
 
-    def reserve(self, kind: GuessKind, subjects: Sequence[Subject], origin: Origin) -> Subject:
-        """Take one guess of `kind` before it is checked; return the subject whose allowance was charged.
+    def reserve(self, kind: GuessKind, lanes: Sequence[Lane], origin: Origin) -> Lane:
+        """Take one guess of `kind` before it is checked; return the lane whose allowance was charged.
 
-        `subjects` are lanes in the order in which they are tried: the first with allowance left is charged. (A known
+        `lanes` stand in the order in which they are tried: the first with allowance left is charged. (A known
         device's own lane first, then the account's: so an exhausted device is like an unknown one.)
 
         Raises:
@@ -69,24 +69,24 @@ class Guesses:
             AuthenticatorDisabled: nor will it ever have: too many failures in a row.
         """
         refusal: TooManyGuesses | None = None
-        for subject in subjects:
-            refusal = self._try(kind, subject, origin)
+        for lane in lanes:
+            refusal = self._try(kind, lane, origin)
             if refusal is None:
-                return subject
+                return lane
         if refusal is None:
             message = "a guess is made at somebody"
             raise ValueError(message)
         raise refusal
 
-    def _try(self, kind: GuessKind, subject: Subject, origin: Origin) -> TooManyGuesses | None:
-        limit, now = limit_of(kind, subject), self._clock.now()
-        event = GuessesExhausted(origin, guesses_of=kind.value, from_known_device=subject.device_id is not None)
+    def _try(self, kind: GuessKind, lane: Lane, origin: Origin) -> TooManyGuesses | None:
+        limit, now = limit_of(kind, lane), self._clock.now()
+        event = GuessesExhausted(origin, guesses_of=kind.value, from_known_device=lane.device_id is not None)
         row = self._database.step(
             store.RESERVE,
             audit.bodies(now, exhausted=event)
-            | self._key(kind, subject)
+            | self._key(kind, lane)
             | {
-                "account_id": subject.account_id,
+                "account_id": lane.account_id,
                 "short": limit.short,
                 "short_ends": now + limit.short_for,
                 "long": limit.long,
@@ -103,17 +103,17 @@ class Guesses:
         again_at: datetime | None = row.again_at if row is not None else None
         return TooManyGuesses(kind.value, retry_after=again_at - now if again_at is not None else limit.short_for)
 
-    def forgive_in(self, transaction: Transaction, kind: GuessKind, subject: Subject) -> None:
-        """Tell that the guess charged to `subject` was right: consecutive failures and the short window begin anew.
+    def forgive_in(self, transaction: Transaction, kind: GuessKind, lane: Lane) -> None:
+        """Tell that the guess charged to `lane` was right: consecutive failures and the short window begin anew.
 
         The daily count of one-time passwords loses only this guess: whoever else guesses today goes on being counted.
         """
-        forgiven = self._key(kind, subject) | {"clears_long": limit_of(kind, subject).success_clears_long}
+        forgiven = self._key(kind, lane) | {"clears_long": limit_of(kind, lane).success_clears_long}
         transaction.run(store.FORGIVE, forgiven)
 
-    def refund(self, kind: GuessKind, subject: Subject) -> None:
-        """Give back the guess charged to `subject`, because nothing was checked: no place at the hash, an engine away."""
-        self._database.step(store.REFUND, self._key(kind, subject))
+    def refund(self, kind: GuessKind, lane: Lane) -> None:
+        """Give back the guess charged to `lane`, because nothing was checked: no place at the hash, an engine away."""
+        self._database.step(store.REFUND, self._key(kind, lane))
 
     def reset(self, account_id: UUID, *, reason: str, origin: Origin) -> int:
         """Give an account its guesses back, of every kind and from every device; return how many counters there were."""
@@ -140,15 +140,15 @@ class Guesses:
                 store.PURGE, {"now": self._clock.now(), "counted_for_ever": for_ever, "at_most": at_most}
             )
 
-    def _key(self, kind: GuessKind, subject: Subject) -> dict[str, object]:
+    def _key(self, kind: GuessKind, lane: Lane) -> dict[str, object]:
         """Return the row's key. An account's id is no secret and outlives every key, so no rotation gives fresh guesses."""
-        if subject.account_id is None:
-            return {"kind": kind.value, "subject": self._sealer.index("guesses", subject.identifier or "")}
-        account = _half("account", str(subject.account_id))
-        if subject.device_id is None:
-            return {"kind": kind.value, "subject": account + bytes(_HALF)}
-        lane = kind.value + _KNOWN_DEVICE if kind is GuessKind.PASSWORD else kind.value
-        return {"kind": lane, "subject": account + _half("device", str(subject.device_id))}
+        if lane.account_id is None:
+            return {"kind": kind.value, "lane": self._sealer.index("guesses", lane.identifier or "")}
+        account = _half("account", str(lane.account_id))
+        if lane.device_id is None:
+            return {"kind": kind.value, "lane": account + bytes(_HALF)}
+        counted_as = kind.value + _KNOWN_DEVICE if kind is GuessKind.PASSWORD else kind.value
+        return {"kind": counted_as, "lane": account + _half("device", str(lane.device_id))}
 
 
 def _half(kind: str, text: str) -> bytes:

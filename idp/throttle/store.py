@@ -1,7 +1,7 @@
-"""Table `guess_allowance`: one row for each subject whose secret was ever guessed.
+"""Table `guess_allowance`: one row for each lane in which a secret was ever guessed.
 
 Knows nothing of what is guessed. Every statement decides and counts at once, on the newest version of the row, so that
-Parallel guesses never get more than the limit (law 1).
+parallel guesses never get more than the limit (law 1).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from idp.throttle.model import GuessesExhausted
 RESERVE = (
     """
 WITH reserved AS (
-    INSERT INTO guess_allowance AS g (kind, subject, short_count, short_until, long_count, long_until, consecutive)
-    VALUES (%(kind)s, %(subject)s, 1, %(short_ends)s, 1, %(long_ends)s, 1)
-    ON CONFLICT (kind, subject) DO UPDATE SET
+    INSERT INTO guess_allowance AS g (kind, lane, short_count, short_until, long_count, long_until, consecutive)
+    VALUES (%(kind)s, %(lane)s, 1, %(short_ends)s, 1, %(long_ends)s, 1)
+    ON CONFLICT (kind, lane) DO UPDATE SET
         short_count = CASE WHEN g.short_until <= %(now)s THEN 1 ELSE g.short_count + 1 END,
         short_until = CASE WHEN g.short_until <= %(now)s THEN %(short_ends)s ELSE g.short_until END,
         long_count  = CASE WHEN g.long_until <= %(now)s THEN 1 ELSE g.long_count + 1 END,
@@ -45,7 +45,7 @@ SELECT false,
                 CASE WHEN g.long_count >= %(long)s THEN g.long_until END),
        g.consecutive >= %(consecutive)s
 FROM guess_allowance g
-WHERE g.kind = %(kind)s AND g.subject = %(subject)s AND NOT EXISTS (SELECT FROM reserved)
+WHERE g.kind = %(kind)s AND g.lane = %(lane)s AND NOT EXISTS (SELECT FROM reserved)
 """
 )
 """Take one guess, or none. No row at all: refused by a row that another guess made a moment ago."""
@@ -55,7 +55,7 @@ UPDATE guess_allowance
 SET short_count = 0,
     long_count = CASE WHEN %(clears_long)s THEN 0 ELSE greatest(long_count - 1, 0) END,
     consecutive = 0
-WHERE kind = %(kind)s AND subject = %(subject)s
+WHERE kind = %(kind)s AND lane = %(lane)s
 """
 """The guess was right: it counts no more. What others guessed today still does, where the kind says so."""
 
@@ -64,21 +64,21 @@ UPDATE guess_allowance
 SET short_count = greatest(short_count - 1, 0),
     long_count = greatest(long_count - 1, 0),
     consecutive = greatest(consecutive - 1, 0)
-WHERE kind = %(kind)s AND subject = %(subject)s
+WHERE kind = %(kind)s AND lane = %(lane)s
 RETURNING true AS is_given_back
 """
 """A guess that was reserved and never checked."""
 
 RESET = """
 DELETE FROM guess_allowance
-WHERE kind = ANY(%(kinds)s) AND subject >= %(first)s AND subject <= %(last)s
+WHERE kind = ANY(%(kinds)s) AND lane >= %(first)s AND lane <= %(last)s
 """
-"""Everything of one account: its own lane and those of its devices, which share the first half of the subject."""
+"""Everything of one account: its own lane and those of its devices, which share the first half of the lane."""
 
 PURGE = """
 DELETE FROM guess_allowance
-WHERE (kind, subject) IN (
-    SELECT kind, subject
+WHERE (kind, lane) IN (
+    SELECT kind, lane
     FROM guess_allowance
     WHERE short_until <= %(now)s AND long_until <= %(now)s AND (consecutive = 0 OR kind <> ALL(%(counted_for_ever)s))
     LIMIT %(at_most)s

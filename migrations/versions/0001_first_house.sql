@@ -79,13 +79,13 @@ RETURN sha256('\x00'::bytea || salt || uuid_send(id) || int8send(at_microseconds
 -- throttle -----------------------------------------------------------------------------------------------------------------------
 CREATE TABLE guess_allowance (
     kind              text NOT NULL,          -- password, password_known_device, otp, recovery_code
-    subject           bytea NOT NULL,         -- of an account, of an account with a device (a common first half), or the index of an unknown identifier
+    lane              bytea NOT NULL,         -- of an account, of an account with a device (a common first half), or the index of an unknown identifier
     short_count       integer NOT NULL,
     short_until       timestamptz NOT NULL,
     long_count        integer NOT NULL,
     long_until        timestamptz NOT NULL,
     consecutive       integer NOT NULL,
-    PRIMARY KEY (kind, subject)
+    PRIMARY KEY (kind, lane)
 );
 
 -- accounts -----------------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from idp.storage.postgres import Database
-from idp.throttle.model import GuessKind, Subject, TooManyGuesses
+from idp.throttle.model import GuessKind, Lane, TooManyGuesses
 from idp.throttle.service import Guesses
 from tests.support.citizens import IN_A_BROWSER, activate, add_citizen, at_once, make_rooms, otp, take_step
 
@@ -35,7 +35,7 @@ def two_nodes(database_urls: DatabaseUrls, sealer: Sealer, clock: FixedClock) ->
 def test_two_hundred_guesses_at_once_are_evaluated_five_times(
     two_nodes: list[Guesses], kind: GuessKind, limit: int
 ) -> None:
-    lane = Subject.of_account(uuid4())
+    lane = Lane.of_account(uuid4())
 
     def guess(n: int) -> bool:
         try:
@@ -49,7 +49,7 @@ def test_two_hundred_guesses_at_once_are_evaluated_five_times(
 
 def test_guesses_from_a_device_and_from_elsewhere_at_once_fill_each_lane_and_no_more(two_nodes: list[Guesses]) -> None:
     account_id = uuid4()
-    account, device = Subject.of_account(account_id), Subject.of_device(account_id, uuid4())
+    account, device = Lane.of_account(account_id), Lane.of_device(account_id, uuid4())
 
     def guess(n: int) -> bool:
         lanes = [device, account] if n % 3 else [account]
@@ -69,7 +69,7 @@ def test_a_burst_of_wrong_codes_does_not_hide_a_right_one_beyond_the_limit(
     rooms = make_rooms(database, sealer, clock)
     citizen = activate(rooms, add_citizen(rooms))
     right = otp(clock, citizen.totp_secret, 1)
-    lane = Subject.of_account(citizen.account_id)
+    lane = Lane.of_account(citizen.account_id)
 
     def guess(n: int) -> str:
         try:
@@ -94,7 +94,7 @@ from idp.audit.model import Origin
 from idp.kernel.clock import FixedClock
 from idp.kernel.sealing import Sealer, SealingKeys
 from idp.storage.postgres import Database
-from idp.throttle.model import GuessKind, Subject, TooManyGuesses
+from idp.throttle.model import GuessKind, Lane, TooManyGuesses
 from idp.throttle.service import Guesses
 
 url, account = sys.argv[1:]
@@ -109,7 +109,7 @@ def work(_):
     barrier.wait(20)
     for _ in range(10):
         try:
-            guesses.reserve(GuessKind.OTP, [Subject.of_account(UUID(account))], Origin("-"))
+            guesses.reserve(GuessKind.OTP, [Lane.of_account(UUID(account))], Origin("-"))
             evaluated += 1
         except TooManyGuesses:
             pass

@@ -12,7 +12,7 @@ import pytest
 from idp.accounts.model import NoSuchAccount
 from idp.authenticators.model import PasswordOfContext, PasswordRefused, PasswordTooShort, TotpRefused
 from idp.enrolment.model import Activated, ActivationCodeRefused, NewSecondFactor, NotActivatable, SecondFactorRequired
-from idp.throttle.model import GuessKind, Subject, TooManyGuesses
+from idp.throttle.model import GuessKind, Lane, TooManyGuesses
 from tests.support.citizens import (
     AT_THE_COUNTER,
     GOOD_PASSWORD,
@@ -180,7 +180,7 @@ def test_activating_anew_voids_everything_that_was_bound(rooms: Rooms, citizen: 
     before = activate(rooms, citizen)
     device = remember_device(rooms, citizen.account_id, None)
     for _ in range(5):
-        rooms.guesses.reserve(GuessKind.OTP, [Subject.of_account(citizen.account_id)], IN_A_BROWSER)
+        rooms.guesses.reserve(GuessKind.OTP, [Lane.of_account(citizen.account_id)], IN_A_BROWSER)
     clock.advance(timedelta(days=1))
     code = issue(rooms, citizen)
     with pytest.raises(SecondFactorRequired):
@@ -195,7 +195,7 @@ def test_activating_anew_voids_everything_that_was_bound(rooms: Rooms, citizen: 
         row = transaction.one("SELECT not_before FROM account WHERE id = %(id)s", {"id": citizen.account_id})
     assert row is not None
     assert row.not_before == clock.now() - timedelta(minutes=5)
-    rooms.guesses.reserve(GuessKind.OTP, [Subject.of_account(citizen.account_id)], IN_A_BROWSER)
+    rooms.guesses.reserve(GuessKind.OTP, [Lane.of_account(citizen.account_id)], IN_A_BROWSER)
 
 
 def test_a_person_may_begin_without_a_second_factor(rooms: Rooms, citizen: Citizen) -> None:
@@ -219,7 +219,7 @@ def test_issuing_and_completing_at_once_do_not_wait_for_each_other_for_ever(room
 
 
 def test_guessing_stays_limited_while_an_account_is_pending(rooms: Rooms, citizen: Citizen) -> None:
-    lane = [Subject.of_account(citizen.account_id)]
+    lane = [Lane.of_account(citizen.account_id)]
     for _ in range(5):
         rooms.guesses.reserve(GuessKind.PASSWORD, lane, IN_A_BROWSER)
     with pytest.raises(TooManyGuesses):

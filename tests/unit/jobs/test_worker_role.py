@@ -17,7 +17,7 @@ from idp.kernel.sealing import Sealer
 from idp.reference.countries import get_country
 from idp.reference.model import Sex
 from idp.storage.postgres import Database
-from idp.throttle.model import GuessKind, Subject
+from idp.throttle.model import GuessKind, Lane
 from idp.throttle.service import Guesses
 from tests.support.ended_sessions import House
 
@@ -88,7 +88,7 @@ def test_who_had_an_account_die_is_on_record_with_the_end_of_its_sessions(databa
 
 
 def test_it_purges_guesses(database: Database, worker_database: Database, sealer: Sealer, clock: FixedClock) -> None:
-    Guesses(database, sealer, clock).reserve(GuessKind.PASSWORD, [Subject(identifier="nobody")], Origin(request_id="test"))
+    Guesses(database, sealer, clock).reserve(GuessKind.PASSWORD, [Lane(identifier="nobody")], Origin(request_id="test"))
     clock.advance(timedelta(days=60))
     Guesses(worker_database, sealer, clock).purge()
 
