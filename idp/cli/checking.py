@@ -17,6 +17,7 @@ from idp.cli.composition import command_settings
 from idp.cli.frame import DONE, REFUSED, Frame, answering, sentence_of, table
 from idp.kernel.clock import MAX_SKEW, SystemClock
 from idp.kernel.refusals import Refusal
+from idp.keys.model import SIGNING_ALGS
 from idp.keys.ring import KeyRing
 from idp.storage import migrations
 from idp.storage.deployment import Deployment, find_deployment, require_fitting
@@ -161,10 +162,10 @@ def _look_at_levels(database: Database, settings: Settings) -> str:
 def _look_at_keys(database: Database, settings: Settings) -> str:
     ring = KeyRing(database, key_encryption(settings), SystemClock(settings.clock_offset_file))
     ring.check()
-    missing = [alg for alg in ("ES256", "RS256") if not _signs(ring, alg)]
+    missing = [alg for alg in SIGNING_ALGS if not _signs(ring, alg)]
     if missing:
         raise _Wrong(f"none for {', '.join(missing)}", "run idp keys make")
-    return "ES256 and RS256 sign and verify"
+    return f"{' and '.join(SIGNING_ALGS)} sign and verify"
 
 
 def _signs(ring: KeyRing, alg: str) -> bool:

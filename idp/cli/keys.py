@@ -11,7 +11,7 @@ import click
 from idp.app import make_clock
 from idp.cli.composition import command_settings, opened_keeper
 from idp.cli.frame import Frame, answering, operated, table
-from idp.keys.service import ALGORITHMS
+from idp.keys.model import SIGNING_ALGS
 from idp.oidc.tokens import ID_TOKEN_FOR
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _signing(key: SigningKey) -> dict[str, object]:
 
 
 @keys.command("rotate")
-@click.option("--alg", "algs", multiple=True, type=click.Choice(ALGORITHMS), help="Of which signing keys [all].")
+@click.option("--alg", "algs", multiple=True, type=click.Choice(SIGNING_ALGS), help="Of which signing keys [all].")
 @click.option("--sealing", is_flag=True, help="Make a new sealing and a new index key instead; idp keys reseal comes after.")
 @click.option("--now", "at_once", is_flag=True, help="Sign with the new key at once. Portals fetch the key set when they meet it.")
 @operated
@@ -96,7 +96,7 @@ def rotate(frame: Frame, origin: Origin, algs: tuple[str, ...], *, sealing: bool
             keeper.rotate_signing(
                 alg, publish_for=timedelta(0) if at_once else _PUBLISHED_FOR, verify_for=max(ID_TOKEN_FOR, _PUBLISHED_FOR), origin=origin
             )
-            for alg in algs or ALGORITHMS
+            for alg in algs or SIGNING_ALGS
         ]
     zone = ZoneInfo(command_settings().zone)
     said = [f"made {each.kid} ({each.alg}), signing from {each.signs_from.astimezone(zone):%Y-%m-%d %H:%M:%S}" for each in made]

@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from idp.assurance.levels import OFFERED, LevelClass
 from idp.clients.fields import REFUSED, Fields, is_known
-from idp.clients.model import SECRET_METHODS, DeclarationRefused
+from idp.clients.model import ASSERTION_ALGS, GRANT_TYPES, METHODS, RESPONSE_MODES, SECRET_METHODS, DeclarationRefused
 from idp.clients.uris import Address, UnsafeUri, read_host, read_redirect_uri, read_uri
 from idp.jose import PublicKeys, Unacceptable, UnfitKey, read_object
+from idp.keys.model import SIGNING_ALGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-GRANT_TYPES: Final = frozenset({"authorization_code", "refresh_token", "client_credentials"})
-RESPONSE_MODES: Final = frozenset({"query", "form_post"})
-METHODS: Final = frozenset({"private_key_jwt", "client_secret_basic", "client_secret_post", "none"})
-ASSERTION_ALGS: Final = frozenset({"ES256", "ES384", "ES512", "PS256", "RS256", "EdDSA", "Ed25519"})
-ID_TOKEN_ALGS: Final = frozenset({"ES256", "RS256"})
 
 _LONGEST_LEGACY: Final = timedelta(days=731)
 _LOWEST: Final = LevelClass(0, 1)
@@ -145,7 +140,7 @@ def read_metadata(declared: Mapping[str, object]) -> Metadata:
         default_acr_values=_read_acr_values(fields),
         default_max_age=fields.number("default_max_age"),
         require_auth_time=fields.flag("require_auth_time"),
-        id_token_alg=fields.only("id_token_signed_response_alg", ID_TOKEN_ALGS, "ES256"),
+        id_token_alg=fields.only("id_token_signed_response_alg", SIGNING_ALGS, "ES256"),
         purposes=_read_purposes(declared.get("purposes", {}), scopes),
         may_introspect=fields.flag("may_introspect"),
         agency_code=fields.find_matching("agency_code", _AGENCY_CODE, "an agency code such as H29, H55.242 or 000.00.00.H55"),
@@ -172,7 +167,7 @@ def _require_keys(says: Metadata) -> None:
     if says.method == "private_key_jwt":
         if says.keys is None:
             raise DeclarationRefused("jwks", "private_key_jwt needs the public keys of the client: in jwks, or with --jwks FILE")
-        algs = {says.assertion_alg} if says.assertion_alg else ASSERTION_ALGS
+        algs = {says.assertion_alg} if says.assertion_alg else frozenset(ASSERTION_ALGS)
         if not any(says.keys.fitting(alg, None) for alg in algs):
             raise DeclarationRefused("jwks", f"no key in it can sign with {', '.join(sorted(algs))}")
     elif says.assertion_alg is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from idp.clients.model import DeclarationRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _KNOWN: Final = frozenset(
     {
@@ -84,23 +84,23 @@ class Fields:
             raise self._refuse(name, "holds a control or direction character")
         return tuple(value)
 
-    def several(self, name: str, allowed: frozenset[str], default: frozenset[str]) -> frozenset[str]:
+    def several(self, name: str, allowed: Collection[str], default: Collection[str]) -> frozenset[str]:
         """Return the values of a list, all of them `allowed`; `default` where the field is absent."""
         if self._values.get(name) is None:
-            return default
+            return frozenset(default)
         values = frozenset(self.texts(name))
-        if not values or not values <= allowed:
+        if not values or not values.issubset(allowed):
             raise self._refuse(name, f"is a list of {', '.join(sorted(allowed))}")
         return values
 
-    def only(self, name: str, allowed: frozenset[str], default: str | None) -> str:
+    def only(self, name: str, allowed: Collection[str], default: str | None) -> str:
         """Return one of the `allowed` values; `default` where the field is absent, which is refused if there is none."""
         value = self._values.get(name, default)
         if not isinstance(value, str) or value not in allowed:
             raise self._refuse(name, f"is one of {', '.join(sorted(allowed))}")
         return value
 
-    def find_only(self, name: str, allowed: frozenset[str]) -> str | None:
+    def find_only(self, name: str, allowed: Collection[str]) -> str | None:
         """Return one of the `allowed` values, or None where the field is absent."""
         return None if self._values.get(name) is None else self.only(name, allowed, None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, get_args
 from uuid import UUID
 
 from idp.audit.model import Event
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 Profile = Literal["baseline", "legacy"]
 Method = Literal["private_key_jwt", "client_secret_basic", "client_secret_post", "none"]
 
+METHODS: Final[tuple[Method, ...]] = get_args(Method)
 SECRET_METHODS: Final = frozenset({"client_secret_basic", "client_secret_post"})
+GRANT_TYPES: Final = ("authorization_code", "refresh_token", "client_credentials")
+RESPONSE_MODES: Final = ("query", "form_post")
+ASSERTION_ALGS: Final = ("ES256", "ES384", "ES512", "PS256", "EdDSA", "Ed25519", "RS256")
+"""What a client may register, and so what is advertised."""
+
 DEFAULT_LOCALE: Final = "vi"
 
 

@@ -49,7 +49,6 @@ CHECKOUT: Final = Path(__file__).parents[2]
 DECLARATIONS: Final = CHECKOUT / "clients" / "declarations"
 _PORTALS: Final = {"national": "national-portal", "provincial": "provincial-portal"}
 _ENGINES: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_WORKER_URL", "REDIS_URL")
-_SECRET_METHODS: Final = frozenset({"client_secret_basic", "client_secret_post"})
 
 
 class AlreadyRuns(Refusal):
@@ -205,6 +204,8 @@ class Demo:
         )
 
     def _import_clients(self, rooms: Rooms, variables: Mapping[str, str]) -> None:
+        from idp.clients.model import SECRET_METHODS  # noqa: PLC0415 - a second run needs none of it
+
         declared = [_with_jwks(each, self.var) for each in read_declarations(variables)]
         changes = rooms.clients.import_(declared, origin=_origin())
         with changed_kept(self.var) as kept:
@@ -214,7 +215,7 @@ class Demo:
                 if change.new_secret is not None:
                     kept.secrets[change.client_id] = change.new_secret
             for each in declared:
-                if each["token_endpoint_auth_method"] in _SECRET_METHODS and each["client_id"] not in kept.secrets:
+                if each["token_endpoint_auth_method"] in SECRET_METHODS and each["client_id"] not in kept.secrets:
                     kept.secrets[each["client_id"]] = rooms.clients.rotate_secret(each["client_id"], origin=_origin())
 
     # what runs ------------------------------------------------------------------------------------------------------------------

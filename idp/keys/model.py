@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 State = Literal["staged", "signing", "verifying", "retired"]
 Purpose = Literal["seal", "index"]
 
+SIGNING_ALGS: Final = ("ES256", "RS256")
+"""What ID tokens are signed with; a client chooses (ES256 unless it says otherwise)."""
+
 KEY_BYTES: Final = 32
 _NONCE: Final = 12
 

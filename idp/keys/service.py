@@ -18,6 +18,7 @@ from idp.kernel.refusals import Unavailable
 from idp.keys import store
 from idp.keys.model import (
     KEY_BYTES,
+    SIGNING_ALGS,
     KeysRewrapped,
     NoSuchKey,
     SealingKeyMade,
@@ -42,10 +43,7 @@ if TYPE_CHECKING:
     from idp.keys.model import IndexColumn, KeyEncryption, Progress, Purpose, SealedColumn, SealingKey
     from idp.storage.postgres import Database, Transaction
 
-__all__ = ["ALGORITHMS", "KNOWN_FOR", "KeyKeeper", "KeyRing", "NotActiveYet", "Resealed"]
-
-ALGORITHMS: Final = ("ES256", "RS256")
-"""What ID tokens are signed with; a client chooses (ES256 unless it says otherwise)."""
+__all__ = ["KNOWN_FOR", "KeyKeeper", "KeyRing", "NotActiveYet", "Resealed"]
 
 KNOWN_FOR: Final = timedelta(seconds=5)
 """How long every process knows a new sealing or index key before one uses it; else a look-up by the new index would miss."""
@@ -93,7 +91,7 @@ class KeyKeeper:
 
     # making -------------------------------------------------------------------------------------------------------------------
 
-    def make_first_keys(self, origin: Origin, algs: Sequence[str] = ALGORITHMS) -> list[str]:
+    def make_first_keys(self, origin: Origin, algs: Sequence[str] = SIGNING_ALGS) -> list[str]:
         """Make what is missing: a signing key for each of `algs`, a sealing and an index key. In force at once; idempotent.
 
         Returns a line for each key made.

@@ -6,13 +6,10 @@ import json
 from typing import Final
 
 from idp.assurance.levels import OFFERED
+from idp.clients.model import ASSERTION_ALGS, GRANT_TYPES, METHODS, RESPONSE_MODES
+from idp.keys.model import SIGNING_ALGS
 from idp.oidc.claims import CLAIMS_OF_SCOPE, TRUTH_CLAIMS
-from idp.oidc.request import DISPLAYS, PROMPTS, RESPONSE_MODES
-
-AUTH_METHODS: Final = ("private_key_jwt", "client_secret_basic", "client_secret_post", "none")
-ASSERTION_ALGS: Final = ("ES256", "ES384", "ES512", "PS256", "EdDSA", "Ed25519", "RS256")
-ID_TOKEN_ALGS: Final = ("ES256", "RS256")
-GRANT_TYPES: Final = ("authorization_code", "refresh_token", "client_credentials")
+from idp.oidc.request import DISPLAYS, PROMPTS
 
 PATHS: Final = {
     "authorization_endpoint": "/authorize",
@@ -28,7 +25,7 @@ PATHS: Final = {
 
 def metadata(issuer: str) -> dict[str, object]:
     """Return the provider's metadata document."""
-    confidential = [method for method in AUTH_METHODS if method != "none"]
+    confidential = [method for method in METHODS if method != "none"]
     return {
         "issuer": issuer,
         **{name: issuer + path for name, path in PATHS.items()},
@@ -38,12 +35,12 @@ def metadata(issuer: str) -> dict[str, object]:
         "grant_types_supported": list(GRANT_TYPES),
         "acr_values_supported": [level.acr for level in OFFERED],
         "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
-        "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "id_token_signing_alg_values_supported": list(SIGNING_ALGS),
+        "token_endpoint_auth_methods_supported": list(METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGS),
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGS),
-        "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_methods_supported": list(METHODS),
         "revocation_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGS),
         "display_values_supported": sorted(DISPLAYS),
         "claim_types_supported": ["normal"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from idp.interactions.model import Refuse
 from idp.jose import Expected, Unacceptable, peek_claims, verify
-from idp.oidc.discovery import ID_TOKEN_ALGS
+from idp.keys.model import SIGNING_ALGS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,7 +43,7 @@ def read_hint(compact: str, keys: KeyRing, *, issuer: str, client_id: str | None
             compact,
             keys.verifying(),
             Expected(
-                algs=frozenset(ID_TOKEN_ALGS),
+                algs=frozenset(SIGNING_ALGS),
                 issuer=issuer,
                 audience=audience,
                 now=now,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from idp.clients.model import Client
 
 PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
-RESPONSE_MODES: Final = ("query", "form_post")
 DISPLAYS: Final = frozenset({"page", "popup", "touch", "wap"})
 
 _LIMITS: Final = {"state": 1024, "nonce": 256, "scope": 1024, "redirect_uri": 2048, "claims": 4096, "id_token_hint": 8192}
@@ -151,7 +150,7 @@ def _response_type(parameters: Parameters, _client: Client) -> None:
 
 def _response_mode(parameters: Parameters, client: Client) -> str:
     mode = parameters.get("response_mode", "query")
-    if mode not in RESPONSE_MODES or mode not in client.response_modes:
+    if mode not in client.response_modes:
         raise AnswerWithError("invalid_request", "The response_mode is not offered to this client.")
     return mode
 

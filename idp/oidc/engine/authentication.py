@@ -11,8 +11,8 @@ from urllib.parse import unquote_plus
 from authlib.oauth2.rfc6749 import InvalidClientError
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 
+from idp.clients.model import ASSERTION_ALGS
 from idp.jose import Expected, Unacceptable, peek_claims, verify
-from idp.oidc.discovery import ASSERTION_ALGS
 from idp.oidc.errors import InvalidClient, TokenError
 
 if TYPE_CHECKING:
