@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, date, datetime, time, timezone
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from idp.kernel.refusals import Refusal
@@ -16,6 +15,8 @@ from idp.kernel.refusals import Refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from uuid import UUID
+
+    from idp.accounts.model import PersonType
 
 SELF_ASSERTED: Final = 0
 """The level of somebody about whom nothing was checked."""
@@ -27,14 +28,6 @@ class UnknownEvidenceKind(Refusal):
     """Evidence of a kind that the policy in force does not know was to be recorded."""
 
     code = "assurance.unknown_evidence_kind"
-
-
-class PersonType(StrEnum):
-    """Whose level is asked for. An organization is none of them: it has no level (A7)."""
-
-    CITIZEN = "citizen"
-    FOREIGNER = "foreigner"
-    CERTIFICATE_HOLDER = "certificate_holder"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ Nobody sets a level here: `model.level_of` computes it. Must not know sessions o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from idp.accounts.model import PersonType as AccountPersonType
+from idp.accounts.model import PersonType
 from idp.accounts.store import HOLD_PERSON
 from idp.assurance import store
 from idp.assurance.events import (
@@ -22,7 +22,7 @@ from idp.assurance.events import (
     NoSuchPerson,
     ReasonMissing,
 )
-from idp.assurance.model import Assessment, Evidence, PersonType, Policy, level_of
+from idp.assurance.model import Assessment, Evidence, Policy, level_of
 from idp.audit import store as audit
 from idp.audit.model import Origin
 from idp.kernel.ids import new_id
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
 
     from idp.kernel.clock import Clock
     from idp.storage.postgres import Database, Row, Transaction
-
-_TYPES: Final = {
-    AccountPersonType.CITIZEN: PersonType.CITIZEN,
-    AccountPersonType.FOREIGNER: PersonType.FOREIGNER,
-    AccountPersonType.IDENTITY_CERTIFICATE: PersonType.CERTIFICATE_HOLDER,
-}
 
 
 class Levels:
@@ -184,7 +178,7 @@ class Levels:
         assessment = level_of(
             self._evidence(transaction, person_id),
             self._policy,
-            person_type=_TYPES[AccountPersonType(person.person_type)],
+            person_type=PersonType(person.person_type),
             birth_date=person.birth_date,
             now=now,
         )

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from idp.assurance.model import Assessment, Evidence, PersonType, level_of
+from idp.accounts.model import PersonType
+from idp.assurance.model import Assessment, Evidence, level_of
 from idp.assurance.policy import load_policy
 
 POLICY = load_policy("vn-2026-1")
@@ -19,7 +20,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = st.sampled_from(sorted(POLICY.kinds))
 LEVEL_1_KINDS = {
     PersonType.CITIZEN: {"register_match"},
-    PersonType.CERTIFICATE_HOLDER: {"register_match"},
+    PersonType.IDENTITY_CERTIFICATE: {"register_match"},
     PersonType.FOREIGNER: {"passport_match", "residence_card_match"},
 }
 LEVEL_2_KINDS = {"counter_identity_check", "biometric_match"}
@@ -71,7 +72,7 @@ def require_carried(
         assert kinds & PHONES
     if assessed.ial == 2:
         assert kinds >= LEVEL_2_KINDS
-        assert person_type is not PersonType.CERTIFICATE_HOLDER
+        assert person_type is not PersonType.IDENTITY_CERTIFICATE
         assert (now + timedelta(hours=7)).date() >= date(birth_date.year + 6, birth_date.month, min(birth_date.day, 28))
     assert assessed.policy_version == "vn-2026-1"
 

@@ -11,7 +11,8 @@ from itertools import combinations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from idp.assurance.model import Level, PersonType, Policy, Requirement
+from idp.accounts.model import PersonType
+from idp.assurance.model import Level, Policy, Requirement
 from idp.kernel.refusals import Refusal
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from idp.assurance.model import Assessment, Evidence, PersonType, Requirement, UnknownEvidenceKind, find_missing, level_of
+from idp.accounts.model import PersonType
+from idp.assurance.model import Assessment, Evidence, Requirement, UnknownEvidenceKind, find_missing, level_of
 from idp.assurance.policy import load_policy
 
 POLICY = load_policy("vn-2026-1")
@@ -184,7 +185,7 @@ def test_a_foreigner_is_known_by_passport_and_residence_card() -> None:
 
 def test_a_holder_of_an_identity_certificate_has_level_1_at_most() -> None:
     """No clause opens level 2 to them."""
-    assert level(LEVEL_2, person_type=PersonType.CERTIFICATE_HOLDER).ial == 1
+    assert level(LEVEL_2, person_type=PersonType.IDENTITY_CERTIFICATE).ial == 1
 
 
 def test_without_a_birth_date_no_level_is_open() -> None:
@@ -242,7 +243,7 @@ def test_what_is_missing_is_told_in_the_order_of_the_policy() -> None:
     ("person_type", "birth_date"),
     [
         (PersonType.CITIZEN, date(2021, 6, 2)),
-        (PersonType.CERTIFICATE_HOLDER, ADULT),
+        (PersonType.IDENTITY_CERTIFICATE, ADULT),
         (PersonType.CITIZEN, None),
     ],
 )

@@ -68,7 +68,7 @@ def test_a_good_file_is_a_policy() -> None:
             'person_type = "organization"\nial = 2',
             (
                 "xx-2026-1.toml, levels[1].person_type: 'organization' is not one of citizen, foreigner, "
-                "certificate_holder; organizations have no level."
+                "identity_certificate; organizations have no level."
             ),
         ),
         ("ial = 2", "ial = 3", "xx-2026-1.toml, levels[1].ial: 3 is not one of 1, 2."),
