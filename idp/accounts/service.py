@@ -38,6 +38,7 @@ from idp.audit import store as audit
 from idp.audit.model import Origin
 from idp.kernel.digests import new_bearer
 from idp.kernel.ids import new_id
+from idp.keys.sealed import PERSON_ADDRESS, PERSON_EMAIL, PERSON_NUMBER, PERSON_PHONE
 from idp.reference.model import Sex
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from idp.kernel.clock import Clock
     from idp.kernel.sealing import Sealer
+    from idp.keys.model import SealedColumn
     from idp.reference.model import Country
     from idp.storage.postgres import Database, Row, Transaction
 
@@ -98,7 +100,7 @@ class Accounts:
             {
                 "number_id": number_id,
                 "holder_id": holder_id,
-                "number_sealed": self._sealer.seal(number.encode(), _place("person_number.number_sealed", number_id)),
+                "number_sealed": self._sealer.seal(number.encode(), PERSON_NUMBER.place(number_id)),
                 "number_index": self._sealer.index(_NUMBER, number),
                 "now": now,
             },
@@ -121,18 +123,18 @@ class Accounts:
             "birth_date": person.birth_date,
             "sex": person.sex.value,
             "nationality": person.nationality,
-            "phone_sealed": self._seal(person.phone, "person.phone_sealed", holder_id),
+            "phone_sealed": self._seal(person.phone, PERSON_PHONE, holder_id),
             "phone_index": self._sealer.index(_PHONE, person.phone) if person.phone else None,
-            "email_sealed": self._seal(person.email, "person.email_sealed", holder_id),
+            "email_sealed": self._seal(person.email, PERSON_EMAIL, holder_id),
             "email_index": self._sealer.index(_EMAIL, person.email.casefold()) if person.email else None,
-            "address_sealed": self._seal(person.address, "person.address_sealed", holder_id),
+            "address_sealed": self._seal(person.address, PERSON_ADDRESS, holder_id),
         }
 
-    def _seal(self, value: str | None, column: str, row_id: UUID) -> bytes | None:
-        return None if value is None else self._sealer.seal(value.encode(), _place(column, row_id))
+    def _seal(self, value: str | None, column: SealedColumn, row_id: UUID) -> bytes | None:
+        return None if value is None else self._sealer.seal(value.encode(), column.place(row_id))
 
-    def _open(self, sealed: bytes | None, column: str, row_id: UUID) -> str | None:
-        return None if sealed is None else self._sealer.open(sealed, _place(column, row_id)).decode()
+    def _open(self, sealed: bytes | None, column: SealedColumn, row_id: UUID) -> str | None:
+        return None if sealed is None else self._sealer.open(sealed, column.place(row_id)).decode()
 
     def canonical(self, typed: str) -> str:
         """Return a typed identifier in the form in which it is looked up, and counted when it names no account."""
@@ -164,7 +166,7 @@ class Accounts:
         return self._opened(row)
 
     def _opened(self, row: Row) -> Person:
-        number = self._sealer.open(row.number_sealed, _place("person_number.number_sealed", row.number_id))
+        number = self._sealer.open(row.number_sealed, PERSON_NUMBER.place(row.number_id))
         return Person(
             holder_id=row.holder_id,
             person_type=PersonType(row.person_type),
@@ -173,11 +175,11 @@ class Accounts:
             birth_date=row.birth_date,
             sex=Sex(row.sex),
             nationality=row.nationality,
-            phone=self._open(row.phone_sealed, "person.phone_sealed", row.holder_id),
+            phone=self._open(row.phone_sealed, PERSON_PHONE, row.holder_id),
             phone_verified_at=row.phone_verified_at,
-            email=self._open(row.email_sealed, "person.email_sealed", row.holder_id),
+            email=self._open(row.email_sealed, PERSON_EMAIL, row.holder_id),
             email_verified_at=row.email_verified_at,
-            address=self._open(row.address_sealed, "person.address_sealed", row.holder_id),
+            address=self._open(row.address_sealed, PERSON_ADDRESS, row.holder_id),
             updated_at=row.updated_at,
         )
 
@@ -345,10 +347,6 @@ class Accounts:
         if found is None:
             raise NoSuchAccount
         return str(found.sub)
-
-
-def _place(column: str, row_id: UUID) -> str:
-    return f"{column}:{row_id}"
 
 
 def _lock(row: Row) -> Lock:

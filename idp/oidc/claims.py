@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from idp.assurance.levels import LevelClass
+from idp.keys.sealed import PERSON_ADDRESS, PERSON_EMAIL, PERSON_NUMBER, PERSON_PHONE
 
 if TYPE_CHECKING:
     from idp.kernel.sealing import Sealer
+    from idp.keys.model import SealedColumn
 
 CLAIMS_OF_SCOPE: Final[Mapping[str, tuple[str, ...]]] = {
     "openid": (),
@@ -116,10 +118,10 @@ class Attributes:
                 claims[name] = value
         return claims
 
-    def open(self, column: str, row_id: object, table: str = "person") -> str | None:
+    def open(self, column: SealedColumn, row_id: object) -> str | None:
         """Return a sealed attribute, or None when there is none."""
-        sealed = getattr(self.row, column)
-        return None if sealed is None else self.sealer.open(bytes(sealed), f"{table}.{column}:{row_id}").decode()
+        sealed = getattr(self.row, column.column)
+        return None if sealed is None else self.sealer.open(bytes(sealed), column.place(row_id)).decode()
 
 
 def _seconds(at: datetime | None) -> int | None:
@@ -131,7 +133,7 @@ def _verified(channel: str, at: str) -> Callable[[Attributes], bool | None]:
 
 
 def _address(attributes: Attributes) -> dict[str, str] | None:
-    formatted = attributes.open("address_sealed", attributes.row.holder_id)
+    formatted = attributes.open(PERSON_ADDRESS, attributes.row.holder_id)
     return None if formatted is None else {"formatted": formatted}
 
 
@@ -142,12 +144,12 @@ _READERS: Final[Mapping[str, Callable[[Attributes], object]]] = {
     "locale": lambda a: a.row.locale,
     "zoneinfo": lambda a: a.zone,
     "updated_at": lambda a: _seconds(a.row.updated_at),
-    "email": lambda a: a.open("email_sealed", a.row.holder_id),
+    "email": lambda a: a.open(PERSON_EMAIL, a.row.holder_id),
     "email_verified": _verified("email_sealed", "email_verified_at"),
-    "phone_number": lambda a: a.open("phone_sealed", a.row.holder_id),
+    "phone_number": lambda a: a.open(PERSON_PHONE, a.row.holder_id),
     "phone_number_verified": _verified("phone_sealed", "phone_verified_at"),
     "address": _address,
-    "personal_number": lambda a: a.open("number_sealed", a.row.number_id, "person_number"),
+    "personal_number": lambda a: a.open(PERSON_NUMBER, a.row.number_id),
     "person_type": lambda a: a.row.person_type,
     "nationality": lambda a: a.row.nationality,
 }

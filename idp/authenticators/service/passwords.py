@@ -15,6 +15,7 @@ from idp.audit import store as audit
 from idp.authenticators import store
 from idp.authenticators.hashing import Hasher, HashParameters, HashSlots
 from idp.authenticators.model import PASSWORD, PasswordSet, ProofRefused, check_password
+from idp.keys.sealed import PASSWORD_HASH
 
 if TYPE_CHECKING:
     from idp.audit.model import Origin
@@ -73,7 +74,7 @@ class Passwords:
     @cached_property
     def _nobodys_sealed(self) -> bytes:
         """What is checked for an identifier that names nobody. Sealed at the first use: the keys may be away when we start."""
-        return self._sealer.seal(self._hasher.nobodys.encode(), _place(_NOBODY))
+        return self._sealer.seal(self._hasher.nobodys.encode(), PASSWORD_HASH.place(_NOBODY))
 
     def check(
         self,
@@ -94,7 +95,7 @@ class Passwords:
         """
         looked_up = account_id or _NOBODY
         row = self._database.step(store.FIND_HASH, {"account_id": looked_up})
-        sealed, place = (row.hash_sealed, _place(looked_up)) if row else (self._nobodys_sealed, _place(_NOBODY))
+        sealed, place = (row.hash_sealed, PASSWORD_HASH.place(looked_up)) if row else (self._nobodys_sealed, PASSWORD_HASH.place(_NOBODY))
         stored = self._sealer.open(sealed, place).decode()
         renewed: str | None = None
         with self._slots.take(known_device=known_device):
@@ -122,7 +123,7 @@ class Passwords:
         return False
 
     def _renew(self, account_id: UUID, old_sealed: bytes, renewed: str) -> None:
-        sealed = self._sealer.seal(renewed.encode(), _place(account_id))
+        sealed = self._sealer.seal(renewed.encode(), PASSWORD_HASH.place(account_id))
         parameters = {"account_id": account_id, "old_sealed": old_sealed, "hash_sealed": sealed}
         self._database.step(store.REPLACE_HASH, parameters)
 
@@ -150,11 +151,7 @@ class Passwords:
     ) -> None:
         """Store a prepared password within a transaction, in place of an earlier one."""
         now = self._clock.now()
-        sealed = self._sealer.seal(prepared.hash.encode(), _place(account_id))
+        sealed = self._sealer.seal(prepared.hash.encode(), PASSWORD_HASH.place(account_id))
         row = transaction.one(store.SET_HASH, {"account_id": account_id, "hash_sealed": sealed, "now": now})
         event = PasswordSet(origin, first=row is not None and row.is_first)
         audit.record(transaction, event, now, {"account_id": account_id})
-
-
-def _place(account_id: UUID) -> str:
-    return f"password.hash_sealed:{account_id}"

@@ -33,6 +33,7 @@ from idp.authenticators.model import (
 )
 from idp.kernel.digests import random_bytes, same
 from idp.kernel.ids import new_id
+from idp.keys.sealed import TOTP_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,7 +188,7 @@ class Totp:
         confirmed_at: datetime | None = None,
         step: int = 0,
     ) -> None:
-        sealed = self._sealer.seal(secret.encode(), _place(totp_id))
+        sealed = self._sealer.seal(secret.encode(), TOTP_SECRET.place(totp_id))
         row = {"totp_id": totp_id, "account_id": account_id, "secret_sealed": sealed, "now": now}
         transaction.run(store.INSERT_TOTP, row | {"confirmed_at": confirmed_at, "step": step})
 
@@ -198,7 +199,7 @@ class Totp:
         audit.record(transaction, TotpAdded(origin, totp_id=totp_id), now, ids)
 
     def _open(self, sealed: bytes, totp_id: UUID) -> str:
-        return self._sealer.open(sealed, _place(totp_id)).decode()
+        return self._sealer.open(sealed, TOTP_SECRET.place(totp_id)).decode()
 
 
 def _steps(now: datetime) -> Iterator[int]:
@@ -219,7 +220,3 @@ def _checked(secret: str) -> str:
     if len(raw) != _SECRET_BYTES:
         raise TotpRefused("secret")
     return secret
-
-
-def _place(totp_id: UUID) -> str:
-    return f"totp.secret_sealed:{totp_id}"
