@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from idp.assurance.levels import LevelClass
+from idp.jose import Unacceptable, read_object
 from idp.keys.sealed import PERSON_ADDRESS, PERSON_EMAIL, PERSON_NUMBER, PERSON_PHONE
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def read_claims_request(text: str) -> ClaimsRequest:
     """
     if depth_of(text) > _DEEPEST:
         raise ValueError("nested too deeply")
-    read = parse_json_object(text)
+    read = _object(text)
     places: dict[str, frozenset[str]] = {}
     essential: list[LevelClass] = []
     voluntary: list[LevelClass] = []
@@ -88,6 +88,13 @@ def read_claims_request(text: str) -> ClaimsRequest:
     return ClaimsRequest(
         places.get("userinfo", frozenset()), places.get("id_token", frozenset()), tuple(essential), tuple(voluntary), sub
     )
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        return read_object(text.encode())
+    except Unacceptable as refusal:
+        raise ValueError(refusal.detail) from None
 
 
 def _classes(wanted: Mapping[str, Any]) -> list[LevelClass]:
@@ -165,25 +172,3 @@ def depth_of(text: str) -> int:
         elif character in "]}":
             depth -= 1
     return deepest
-
-
-def parse_json_object(text: str) -> dict[str, Any]:
-    """Return a JSON object.
-
-    Raises:
-        ValueError: it is none, names a member twice, or holds a number that is none.
-    """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        read = dict(pairs)
-        if len(read) != len(pairs):
-            raise ValueError("a member is named twice")
-        return read
-
-    def no_constant(name: str) -> Any:
-        raise ValueError(name)
-
-    read = json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
-    if not isinstance(read, dict):
-        raise ValueError("not an object")  # noqa: TRY004 - a value of the wrong kind is a wrong value here
-    return read
