@@ -23,7 +23,7 @@ from idp.web.logs import shown_path
 from idp.web.own_page import is_own
 from idp.web.pages.forms import CsrfContext, Form
 from idp.web.pages.values import TO_FIRST_PAGE, Asker, Link, ToldPortal
-from idp.web.protocol.answers import json_answer, unavailable
+from idp.web.protocol.answers import json_answer, origin_of, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,7 +131,7 @@ class Desk:
         if is_own(asked):
             return PageAnswer(template, status, given | values)
         given["asker"] = self.asker(asked.client, wants)
-        return PageAnswer(template, status, given | values, form_targets=(origin_of_uri(asked.redirect_uri),))
+        return PageAnswer(template, status, given | values, form_targets=(origin_of(asked.redirect_uri),))
 
     @staticmethod
     def with_headers(page: PageAnswer, *headers: tuple[str, str]) -> PageAnswer:
@@ -215,12 +215,6 @@ class Desk:
             return json_answer(429, {"error": "temporarily_unavailable", "error_description": "Too many requests."}, after)
         values = {"minutes": math.ceil(seconds / 60), "ways": (), "retry_url": _retry_url(request)}
         return PageAnswer("too_many.html", 429, values, headers=(after,))
-
-
-def origin_of_uri(uri: str) -> str:
-    """Return the origin of an address."""
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"
 
 
 def _retry_url(request: Request) -> str:

@@ -14,10 +14,9 @@ from idp.reference.model import is_digits
 from idp.sessions.model import NoSuchSession
 from idp.web.door import PageAnswer
 from idp.web.pages.application import read
-from idp.web.pages.desk import origin_of_uri
 from idp.web.pages.forms import SignOutForm
 from idp.web.pages.values import TO_PORTAL, Link
-from idp.web.protocol.answers import see_other
+from idp.web.protocol.answers import origin_of, see_other
 from idp.web.protocol.logout import SignOutRequest, SignOutUnreadable, read_sign_out
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class SigningOut:
         }
         if asked.client is not None:
             values["asker"] = self.desk.asker(asked.client, "sign_out")
-        targets = (origin_of_uri(asked.back_to),) if asked.back_to else ()
+        targets = (origin_of(asked.back_to),) if asked.back_to else ()
         return PageAnswer("sign_out.html", values=values, headers=headers, form_targets=targets)
 
     def _reached(self, session_id: UUID) -> list[Any]:
