@@ -122,8 +122,13 @@ class Form(WtForm):
 
     @property
     def is_forged(self) -> bool:
-        """Whether the proof that our page was sent is missing or another browser's: show the page anew, with 403."""
+        """Whether the proof that our page was sent is missing or another browser's."""
         return bool(self["csrf_token"].errors)
+
+    @property
+    def status(self) -> int:
+        """The status of the page that shows this form: 403 where it is shown anew because it was forged."""
+        return 403 if self.is_forged else 200
 
     def refuse(self, field: str, message: str) -> None:
         """Put a service's refusal (a message id) at a field, as if the form itself had refused. KeyError: no field."""

@@ -193,8 +193,7 @@ class Activations:
 
     @staticmethod
     def _page(template: str, form: Form, action: str, step: int, **values: Any) -> PageAnswer:
-        status = 403 if form.errors and form.is_forged else 200
-        return PageAnswer(template, status, {"form": form, "action": action, "step": step, "steps": _STEPS, **values})
+        return PageAnswer(template, form.status, {"form": form, "action": action, "step": step, "steps": _STEPS, **values})
 
 
 def register(pages: PageApplication, desk: Desk) -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from idp.grants.model import OFFLINE
 from idp.interactions.model import AskConsent, ExplainLevel, SelectAccount, aal_of
 from idp.oidc.claims import CLAIMS_OF_SCOPE, Attributes
 from idp.web.pages.forms import ConfirmForm, ConsentForm, SelectAccountForm
 from idp.web.pages.values import N_, SCOPE_REASONS, Fact, Link, Purpose
-from idp.web.pages.views.sign_in import Here, elsewhere, here
+from idp.web.pages.views.sign_in import Here, elsewhere, form_page, here
 
 if TYPE_CHECKING:
     from idp.web.door import Answer, PageAnswer
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
-    from idp.web.pages.forms import Form
 
 _NUMBERS: Final = frozenset({"personal_number", "phone_number"})
 _NOT_SHOWN: Final = frozenset({"locale", "zoneinfo", "updated_at", "email_verified", "phone_number_verified"})
@@ -72,7 +71,8 @@ class Sharing:
         purposes = [self._purpose(at, scope, CLAIMS_OF_SCOPE[scope], claims) for scope in CLAIMS_OF_SCOPE if scope in step.scopes]
         if step.claims:
             purposes.append(self._purpose(at, "", tuple(sorted(step.claims)), claims))
-        return self._page(
+        return form_page(
+            self.desk,
             "consent.html",
             at,
             form,
@@ -109,7 +109,8 @@ class Sharing:
             it = self.desk.rooms.interactions.settle(at.it, **changes)
             return self.desk.flow.proceed(at.request, it)
         person = self.desk.rooms.accounts.person(at.standing.holder_id)
-        return self._page(
+        return form_page(
+            self.desk,
             "select_account.html",
             at,
             form,
@@ -130,7 +131,8 @@ class Sharing:
             return self.desk.flow.refuse(at.asked, "unmet_authentication_requirements")
         methods = self.desk.rooms.authenticators.possible(at.standing.account_id)
         ways = [Link(N_("Where to have your identity checked"), "/help#levels")] if at.step.needed.ial > at.step.held else []
-        return self._page(
+        return form_page(
+            self.desk,
             "level_missing.html",
             at,
             form,
@@ -141,10 +143,6 @@ class Sharing:
             aal=aal_of(methods),
             ways=ways,
         )
-
-    def _page(self, template: str, at: Here, form: Form, path: str, *, wants: str = "sign_in", **values: Any) -> PageAnswer:
-        status = 403 if form.errors and form.is_forged else 200
-        return self.desk.page(template, at.asked, wants=wants, status=status, form=form, action=at.base + path, **values)
 
 
 def _fact(name: str, value: object) -> Fact:

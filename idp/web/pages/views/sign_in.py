@@ -74,6 +74,11 @@ def elsewhere(at: Here) -> Answer:
     return see_other(page_for(at.step, at.it))
 
 
+def form_page(desk: Desk, template: str, at: Here, form: Form, path: str, *, wants: str = "sign_in", **values: Any) -> PageAnswer:
+    """Return a page of an interaction with a form that comes back to `path`."""
+    return desk.page(template, at.asked, wants=wants, status=form.status, form=form, action=at.base + path, **values)
+
+
 class SigningIn:
     """The pages on which something is proved."""
 
@@ -221,20 +226,7 @@ class SigningIn:
         return self.desk.session(at.request)
 
     def _page(self, template: str, at: Here, form: Form, path: str, *, step: int = 2, wants: str = "sign_in", **values: Any) -> PageAnswer:
-        steps = max(at.steps, step)
-        page = self.desk.page(
-            template,
-            at.asked,
-            wants=wants,
-            status=403 if form.errors and form.is_forged else 200,
-            form=form,
-            action=at.base + path,
-            step=step,
-            steps=steps,
-            **values,
-        )
-        browser, headers = self.desk.flow.browser_of(at.request)
-        return self.desk.with_headers(page, *headers) if headers and browser else page
+        return form_page(self.desk, template, at, form, path, wants=wants, step=step, steps=max(at.steps, step), **values)
 
 
 def register(pages: PageApplication, desk: Desk) -> None:
