@@ -20,6 +20,7 @@ from wtforms import Form as WtForm
 from wtforms.csrf.core import CSRF, CSRFTokenField
 from wtforms.validators import InputRequired, StopValidation
 
+from idp.authenticators.model import MAX_PASSWORD_BYTES
 from idp.web.pages.values import N_
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from idp.reference.model import Country
 
-MAX_PASSWORD_BYTES: Final = 1024
-MIN_PASSWORD_CHARACTERS: Final = 10
 _SPACES: Final = re.compile(r"[\s\u2011\u2013-]+")
 _TOTP_CODE: Final = re.compile(r"[0-9]{6}")
 _LONG_CODE: Final = re.compile(r"[0-9A-Za-z]{24}")
@@ -44,6 +43,7 @@ WRONG_SIGN_IN: Final = N_("The number or the password is not right.")
 WRONG_TOTP: Final = N_("This code is not right, or its time is over. Wait for the next one and type that.")
 WRONG_RECOVERY_CODE: Final = N_("This code is not right, or was used already. Try another one.")
 WRONG_ACTIVATION: Final = N_("The number or the code is not right, or the code is over.")
+PASSWORD_TOO_LONG: Final = N_("This password is longer than we can take.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +162,7 @@ def _personal_number(form: BaseForm, field: Field) -> None:
 
 def _within_bytes(form: BaseForm, field: Field) -> None:  # noqa: ARG001
     if len((field.data or "").encode("utf-8", "backslashreplace")) > MAX_PASSWORD_BYTES:
-        raise StopValidation(N_("This password is longer than we can take."))
-
-
-def _long_enough(form: BaseForm, field: Field) -> None:  # noqa: ARG001
-    if len(field.data) < MIN_PASSWORD_CHARACTERS:
-        raise StopValidation(N_("Use 10 characters or more."))
+        raise StopValidation(PASSWORD_TOO_LONG)
 
 
 class SignInForm(Form):
@@ -302,8 +297,8 @@ class NewPasswordForm(Form):
     """A new password, twice, since it can be shown only with JavaScript. No composition rules (SP 800-63B 3.1.1)."""
 
     purpose = "new-password"
-    password = PasswordField(N_("New password"), [_filled(N_("Choose a password.")), _long_enough, _within_bytes])
-    repeat = PasswordField(N_("The same password once more"), [_filled(N_("Type the password once more.")), _within_bytes])
+    password = PasswordField(N_("New password"), [_filled(N_("Choose a password."))])
+    repeat = PasswordField(N_("The same password once more"), [_filled(N_("Type the password once more."))])
 
     def validate_repeat(self, field: Field) -> None:
         """Raise StopValidation when the two differ."""

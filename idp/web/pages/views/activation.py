@@ -23,6 +23,7 @@ from idp.throttle.model import VolumeKind
 from idp.web.door import PageAnswer
 from idp.web.pages.application import read
 from idp.web.pages.forms import (
+    PASSWORD_TOO_LONG,
     WRONG_ACTIVATION,
     WRONG_TOTP,
     ActivationForm,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 PASSWORD_WORDS: Final[Mapping[type[PasswordRefused], str]] = {
     PasswordTooShort: N_("Use 10 characters or more."),
-    PasswordTooLong: N_("This password is longer than we can take."),
+    PasswordTooLong: PASSWORD_TOO_LONG,
     PasswordUnreadable: N_("This password holds a character that cannot be seen, such as a tab. Type it anew without."),
     PasswordTooCommon: N_("This password is among those that are guessed first. Choose another one."),
     PasswordOfContext: N_("This password is made of your own number or name. Choose another one."),
