@@ -1,4 +1,4 @@
-"""The two scales, and the classes in which they are asked for and told (design §5).
+"""The two scales, and the classes in which they are asked for and told.
 
 `ial` says what was proved about the person at registration (0 to 2), `aal` what was proved at this sign-in (1 to 4, Decree
 69/2024 Art. 20.1). A class `urn:motcua:acr:ial2.aal2` is met when both its levels are met; the scales are never merged.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_SKEW = timedelta(seconds=2)
-"""A wall clock further than this from the database's makes the node not ready (design §3)."""
+"""A wall clock further than this from the database's makes the node not ready."""
 
 
 class Clock(Protocol):

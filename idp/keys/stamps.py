@@ -1,4 +1,4 @@
-"""What a process remembers of the configuration: read again, lazily, at most one second after it changed (design §4).
+"""What a process remembers of the configuration: read again, lazily, at most one second after it changed.
 
 Owns the table `configuration_stamp`. Who changes keys or clients calls `bump` in the transaction of the change; who remembers
 them compares the stamp by one prepared statement a second, and loads again only when it moved.

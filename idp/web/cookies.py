@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from idp.authenticators.service.devices import REMEMBERED_FOR
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DEVICE_FOR = timedelta(days=180)
 _LANGUAGE_FOR = timedelta(days=365)
 
 
@@ -61,7 +62,7 @@ class Cookies:
 
     def set_device(self, value: str) -> tuple[str, str]:
         """Return the header that sets the device cookie."""
-        return self.set(self.device, value, keep_for=_DEVICE_FOR)
+        return self.set(self.device, value, keep_for=REMEMBERED_FOR)
 
     def set_language(self, value: str) -> tuple[str, str]:
         """Return the header that keeps the language."""

@@ -92,7 +92,7 @@ class Flow:
         return see_other(f"/i/{it.id}", *headers)
 
     def keep(self, request: Request, asked: AuthorizationRequest) -> Answer:
-        """Keep a request that came by a cross-site POST, which carries no cookie; a GET then finds the browser (design §4)."""
+        """Keep a request that came by a cross-site POST, which carries no cookie; a GET then finds the browser."""
         self.rooms.volumes.reserve(VolumeKind.AUTHORIZE, request.address)
         it = self.rooms.interactions.begin(asked.client.client_id, asked.parameters, "")
         return see_other(f"/i/{it.id}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response
 from flask import request as flask_request
@@ -12,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from idp.web.door import Answer, PageAnswer
 from idp.web.door import Request as ReadRequest
+from idp.web.protocol.answers import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +103,5 @@ def _refuse_foreign_forms(desk: Desk) -> PageAnswer | None:
     if request.method != "POST" or request.path in _SENT_BY_PORTALS:
         return None
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin", "null")
-    parts = urlsplit(desk.issuer)
-    is_ours = site in {None, "same-origin"} and origin in {"null", f"{parts.scheme}://{parts.netloc}"}
+    is_ours = site in {None, "same-origin"} and origin in {"null", origin_of(desk.issuer)}
     return None if is_ours else desk.page_error(request, "forged", status=403)

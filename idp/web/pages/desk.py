@@ -15,6 +15,7 @@ from idp.enrolment.model import ActivationCodeRefused
 from idp.interactions.service import InteractionGone
 from idp.interactions.signing_in import Where
 from idp.kernel.refusals import Unavailable
+from idp.oidc.discovery import PATHS
 from idp.oidc.errors import AddressNotKnown, AnswerWithError, ClientNotKnown, ClientOver, NotRedirectable, ProtocolError
 from idp.sessions.model import LiveSession, NoSuchSession
 from idp.throttle.model import TooManyGuesses, TooMuchVolume
@@ -42,9 +43,9 @@ log = structlog.get_logger("idp.web")
 
 F = TypeVar("F", bound=Form)
 
-_PROGRAMS: Final = frozenset(
-    {"/token", "/userinfo", "/introspect", "/revoke", "/jwks", "/.well-known/openid-configuration", "/health/live", "/health/ready"}
-)
+_PROGRAMS: Final = frozenset(PATHS.values()) - {PATHS["authorization_endpoint"], PATHS["end_session_endpoint"]} | {
+    "/.well-known/openid-configuration", "/health/live", "/health/ready"
+}
 """Paths that programs call: their errors are JSON, everybody else's are pages."""
 
 _KIND_OF_STATUS: Final[Mapping[int, ErrorKind]] = {
