@@ -9,7 +9,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 
 from . import browser, journeys
 from .oidc import levels_of, levels_reached, meets
-from .services import SERVICES, address_of, deep_link, find_service
+from .services import SERVICES, SILENT, address_of, deep_link, find_service
 from .troubles import trouble
 from .words import AMR, say
 
@@ -76,7 +76,7 @@ def apply() -> AnyResponse | tuple[str, int] | str:
     if session is not None and session.tokens is not None:
         session = journeys.keep_fresh(session)
     is_live = session is not None and session.tokens is not None
-    if not is_live and any(parameters.get(name) == "1" for name in ("vnconnect", "vneid")):
+    if not is_live and any(parameters.get(name) == "1" for name in SILENT):
         return journeys.begin_sign_in(address_of(parameters), service.code)
     wanted = service.wanted_acr or browser.settings().minimum_acr
     return render_template(

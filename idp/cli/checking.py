@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from idp.settings import Settings
 
 _OLDEST_POSTGRESQL: Final = 15
-_OLDEST_REDIS: Final = (7, 0)
 _ROLES: Final = {"app": "idp_app", "worker": "idp_worker"}
 
 

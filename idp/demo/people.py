@@ -2,7 +2,7 @@
 
 Owns the lists that names are combined from. What makes them plainly synthetic: the serial of the personal
 number begins with 9999, phones are +84 999, addresses of mail are in `.example` (RFC 2606), streets do not
-exist, passport numbers begin with XX99. Knows nothing of accounts: whoever loads people decides what they may do.
+exist. Knows nothing of accounts: whoever loads people decides what they may do.
 """
 
 from __future__ import annotations
@@ -69,12 +69,6 @@ WHOLE_NAMES: Final = {
 STREETS: Final = ("Hoa Ban Mẫu", "Cầu Vồng Mẫu", "Lúa Vàng Mẫu", "Sao Mai Mẫu", "Bến Mơ Mẫu", "Đồi Gió Mẫu")
 LOCALITIES: Final = ("phường Thử Một", "phường Thử Hai", "xã Thử Ba", "xã Thử Bốn", "đặc khu Thử Năm")
 
-FOREIGN_FAMILY_NAMES: Final = ("O'Sample", "Muster-Beispiel", "Exemple", "Esempio", "Przykład", "Voorbeeld")
-FOREIGN_GIVEN_NAMES: Final = {
-    Sex.MALE: ("Jean-Luc", "Otto", "José María", "Łukasz", "Björn", "Kenji", "Samuel"),
-    Sex.FEMALE: ("Anna-Lena", "Zoë", "Inês", "Małgorzata", "Sørine", "Yuki", "Grace Ann"),
-}
-NATIONALITIES: Final = ("AUS", "DEU", "FRA", "ITA", "JPN", "KOR", "NLD", "POL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +79,6 @@ class SyntheticPerson:
     sex: Sex
     birth_date: date
     personal_number: str
-    phone: str
-    email: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class SyntheticForeigner:
-    """A foreign resident who does not exist, known by passport and residence card, not by number.
-
-    `nationality` is ISO 3166-1 alpha-3, as in a passport; the residence card ends on `residence_until`.
-    """
-
-    full_name: str
-    sex: Sex
-    birth_date: date
-    nationality: str
-    passport_number: str
-    residence_card_number: str
-    residence_until: date
     phone: str
     email: str
     address: str
@@ -141,32 +116,6 @@ def synthetic_person(n: int) -> SyntheticPerson:
         ),
         phone=f"+84999{n:06}",
         email=f"{_mailbox(full_name)}.{n}@thu.example",
-        address=_address(n),
-    )
-
-
-def synthetic_foreigner(n: int) -> SyntheticForeigner:
-    """Return foreign resident `n` (0 to 99,999), whose documents, phone and mail address are nobody else's.
-
-    Raises:
-        ValueError: `n` is outside.
-    """
-    if not 0 <= n < 100_000:  # noqa: PLR2004 - the five digits that the numbers below have
-        raise ValueError(f"foreigner {n} is not in 0 to 99999")
-    sex = _pick(n, "foreign sex", (Sex.MALE, Sex.FEMALE))
-    given = _pick(n, "foreign given", FOREIGN_GIVEN_NAMES[sex])
-    full_name = f"{given} {_pick(n, 'foreign family', FOREIGN_FAMILY_NAMES)}"
-    birth_year = _pick(n, "foreign year", range(_FIRST_BIRTH_YEAR, _LAST_BIRTH_YEAR + 1))
-    return SyntheticForeigner(
-        full_name=full_name,
-        sex=sex,
-        birth_date=_day_of(birth_year, n),
-        nationality=_pick(n, "nationality", NATIONALITIES),
-        passport_number=f"XX99{n:05}",
-        residence_card_number=f"TT999{n:05}",
-        residence_until=date(2030, 1, 1) + timedelta(days=n % 700),
-        phone=f"+84998{n:06}",
-        email=f"{_mailbox(full_name)}.{n}@resident.example",
         address=_address(n),
     )
 

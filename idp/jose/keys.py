@@ -40,7 +40,6 @@ _PUBLIC_MEMBERS: Final = {
     "OKP": frozenset({"crv", "x"}),
     "RSA": frozenset({"n", "e"}),
 }
-_DESCRIBING: Final = frozenset({"kty", "use", "key_ops", "alg", "kid", "iat", "nbf", "exp", "x5t", "x5t#S256", "x5c"})
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _FIELD_25519: Final = 2**255 - 19
 _SMALL_ORDER: Final = frozenset(

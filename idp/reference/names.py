@@ -1,6 +1,6 @@
-"""Names of people and organizations: stored as given, compared and searched by keys.
+"""Names of people and organizations: stored as given, searched by a key.
 
-Owns normalisation and the two keys. Knows no country's naming law: one field, no split into first and last
+Owns normalisation and the key. Knows no country's naming law: one field, no split into first and last
 name (there is no reliable one), any number of words.
 """
 
@@ -56,15 +56,6 @@ def check_name(name: str) -> Verdict:
     if len(normalised) > MAX_NAME_LENGTH:
         return Verdict.malformed("too_long")
     return Verdict.accepted()
-
-
-def compare_key(name: str) -> str:
-    """Return what two spellings of the same name share: case and encoding do not matter, accents do.
-
-    The canonical caseless form of Unicode (§3.13, D145), in NFC. Two conventions of where a tone mark stands
-    are two spellings here; `search_key` brings them together.
-    """
-    return normalise_name(unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold()))
 
 
 def search_key(name: str) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import phonenumbers
 import pytest
 
-from idp.demo.people import people_available, synthetic_foreigner, synthetic_person
+from idp.demo.people import people_available, synthetic_person
 from idp.reference.countries import get_country
 from idp.reference.model import Sex, Verdict
 from idp.reference.names import check_name
@@ -80,15 +80,3 @@ def test_a_person_beyond_the_last_is_not_made() -> None:
         synthetic_person(people_available())
     with pytest.raises(ValueError, match="is not in 0 to"):
         synthetic_person(-1)
-
-
-def test_a_foreigner_has_documents_instead_of_a_number() -> None:
-    """The format of foreigners' numbers is not published; passport and residence card are what they show."""
-    some = [synthetic_foreigner(n) for n in range(200)]
-
-    assert len({each.passport_number for each in some}) == 200
-    assert all(each.passport_number.startswith("XX99") for each in some)
-    assert all(check_name(each.full_name) == Verdict.accepted() for each in some)
-    assert all(phonenumbers.is_valid_number(phonenumbers.parse(each.phone)) for each in some)
-    with pytest.raises(ValueError, match="is not in 0 to"):
-        synthetic_foreigner(100_000)

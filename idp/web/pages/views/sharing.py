@@ -9,7 +9,7 @@ from idp.grants.model import OFFLINE
 from idp.interactions.model import AskConsent, ExplainLevel, SelectAccount, aal_of
 from idp.oidc.claims import CLAIMS_OF_SCOPE, Attributes
 from idp.web.pages.forms import ConfirmForm, ConsentForm, SelectAccountForm
-from idp.web.pages.values import N_, SCOPE_REASONS, Fact, Link, Purpose
+from idp.web.pages.values import N_, SCOPE_REASONS, SHOWN_DIGITS, Fact, Link, Purpose
 from idp.web.pages.views.sign_in import Here, elsewhere, form_page, here
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Sharing:
             form,
             "/account",
             name=person.full_name,
-            number=person.personal_number[-4:],
+            number=person.personal_number[-SHOWN_DIGITS:],
             ial=at.standing.ial or 0,
         )
 
