@@ -41,4 +41,4 @@ def reset(frame: Frame, origin: Origin, account: str | None, reason: str, *, add
             forgotten = rooms.volumes.reset_in(transaction, reason=reason, origin=origin)
     kinds = {kind.value: count for kind, count in sorted(forgotten.items())}
     what = ", ".join(f"{count} of {kind}" for kind, count in kinds.items())
-    frame.answer({"counters": kinds}, f"Counts by address forgotten, of everybody: {what}." if kinds else "No address had a count.")
+    frame.answer({"counters": kinds}, f"Counts by address and browser forgotten, of everybody: {what}." if kinds else "Nobody had a count.")

@@ -85,8 +85,8 @@ FAULTS = {
     # answered where they are met, in words of the page or of the protocol: beyond that place they are a fault of ours
     "authenticators.password_of_context", "authenticators.password_refused", "authenticators.password_too_common",
     "authenticators.password_too_long", "authenticators.password_too_short", "authenticators.password_unreadable",
-    "authenticators.totp_refused", "enrolment.second_factor_required", "grants.client_dead", "grants.no_such_consent",
-    "grants.not_redeemed", "grants.scope_exceeded", "jose.unacceptable", "jose.unfit_key", "kernel.does_not_open", "web.clock_off",
+    "authenticators.second_factor_held", "authenticators.totp_refused", "enrolment.second_factor_required", "grants.client_dead",
+    "grants.no_such_consent", "grants.not_redeemed", "grants.scope_exceeded", "jose.unacceptable", "jose.unfit_key", "kernel.does_not_open", "web.clock_off",
     # of operators: no page or endpoint does what they refuse
     "accounts.closed", "accounts.declaration_refused", "accounts.lock_refused", "accounts.no_such_account", "accounts.no_such_lock",
     "accounts.number_refused", "accounts.number_taken", "assurance.already_struck", "assurance.checked_in_future",

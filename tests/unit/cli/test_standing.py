@@ -47,12 +47,12 @@ def test_what_was_forgotten_of_addresses_is_said_and_on_record(command: Command,
     """Who, why, and what: the kinds that were counted, and how many counts there were."""
     volumes = Volumes(ephemeral, clock)
     volumes.reset()
-    assert command("throttle", "reset", "--addresses").out == "No address had a count.\n"
+    assert command("throttle", "reset", "--addresses").out == "Nobody had a count.\n"
     volumes.reserve(VolumeKind.AUTHORIZE, "192.0.2.71")
     volumes.reserve(VolumeKind.ACTIVATION, "192.0.2.71")
     volumes.reserve(VolumeKind.ACTIVATION, "192.0.2.72")
     ended = command("throttle", "reset", "--addresses", "--reason", "school visit", "--by", "desk.one")
-    assert ended.out == "Counts by address forgotten, of everybody: 4 of activation, 1 of authorize.\n"
+    assert ended.out == "Counts by address and browser forgotten, of everybody: 4 of activation, 1 of authorize.\n"
     event = command("audit", "tail", "--json", "--kind", "throttle.volumes_reset", "-n", "1").document["events"][0]["body"]
     assert (event["operator"], event["reason"], event["kinds"], event["counters"]) == ("desk.one", "school visit", ["activation", "authorize"], 5)
 
