@@ -26,6 +26,7 @@ class Row:
     birth_date: date = date(1990, 5, 1)
     sex: str = "female"
     nationality: str = "VN"
+    locale: str = "vi"
     person_type: str = "citizen"
     updated_at: datetime = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
     email_sealed: bytes | None = None
