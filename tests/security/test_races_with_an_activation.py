@@ -166,13 +166,13 @@ def test_of_a_sign_in_and_an_activation_at_once_no_session_of_the_old_password_i
     for _ in range(ROUNDS):
         code = issue(op, person)
 
-        def sign_in(password: str = password) -> SignedIn | None:
-            return op.rooms.sign_in.with_password(person.username, password, None, WHERE)
+        def sign_in(password: str = password) -> SignedIn | str:
+            return op.rooms.sign_in.with_password(person.username, password, None, WHERE) or "refused"
 
         def activate(code: str = code) -> str:
             return activate_anew(op, code)
 
-        calls: list[Callable[[], SignedIn | str | None]] = [sign_in, activate]
+        calls: list[Callable[[], SignedIn | str]] = [sign_in, activate]
         *begun, password = at_once(calls)  # type: ignore[assignment]  # the last is the activation's
         assert not any(is_alive(op, each) for each in begun if isinstance(each, SignedIn))
         assert is_alive(op, op.rooms.sign_in.with_password(person.username, password, None, WHERE))
