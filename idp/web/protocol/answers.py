@@ -21,9 +21,12 @@ JSON: Final = (("Content-Type", "application/json"),)
 REALM: Final = 'realm="motcua"'
 
 
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def json_answer(status: int, payload: Mapping[str, Any], *headers: tuple[str, str]) -> Answer:
     """Return a JSON answer that no cache keeps."""
-    return Answer(status, (*JSON, *NOT_STORED, *headers), json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+    return Answer(status, (*JSON, *NOT_STORED, *headers), _encoded(payload).encode())
 
 
 def see_other(location: str, *headers: tuple[str, str]) -> Answer:
