@@ -112,10 +112,10 @@ proxies-ready: ## see to it that nginx and HAProxy are there
 node-ready: ## install the independent relying party that the tests drive
 	@test ! -f $(PEER_RELYING_PARTY)/package.json || $(MAKE) $(PEER_RELYING_PARTY)/node_modules/.complete
 
-%/node_modules/.complete: %/package-lock.json
-	$(say) 'node: looking for Node.js 20 or newer with npm'
-	$(call see_to,Node.js 20 or newer with npm,\
-	  command -v npm >/dev/null && node -e 'console.log("   Node.js "+process.version); process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)',nodejs npm)
+%/node_modules/.complete: %/package-lock.json | environment
+	$(say) 'node: looking for npm, and for Node.js 20 or newer (Playwright brings one along)'
+	$(call see_to,npm and Node.js 20 or newer,\
+	  command -v npm >/dev/null && $(BIN)/python -c 'from tests.support.openid_client import find_node; print("   Node.js:", find_node())',nodejs npm)
 	$(say) 'node: installing the pinned packages of $*'
 	@cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
