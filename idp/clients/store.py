@@ -47,7 +47,12 @@ _DISABLE: Final = """
         not_before = CASE WHEN %(end_grants)s THEN %(now)s ELSE not_before END
     WHERE id = %(id)s"""
 
-_ENABLE: Final = "UPDATE client SET disabled_at = NULL, disabled_reason = NULL, updated_at = %(now)s WHERE id = %(id)s"
+# What was issued while it was being disabled is forgotten with what came before.
+_ENABLE: Final = """
+    UPDATE client
+    SET disabled_at = NULL, disabled_reason = NULL, updated_at = %(now)s,
+        not_before = CASE WHEN not_before >= disabled_at THEN %(now)s ELSE not_before END
+    WHERE id = %(id)s"""
 
 
 def read_client(row: Row) -> Client:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
+from urllib.parse import unquote_plus
 
 from idp.kernel.refusals import Refusal
 
@@ -84,7 +85,7 @@ def read_redirect_uri(text: object) -> Address:
         UnsafeUri: it is not accepted.
     """
     address = read_uri(text)
-    names = {pair.partition("=")[0] for pair in address.query.removeprefix("?").split("&")}
+    names = {unquote_plus(pair.partition("=")[0]) for pair in address.query.removeprefix("?").split("&")}
     if names & _ANSWERS:
         raise UnsafeUri(f"the query of a redirect address may not hold {', '.join(sorted(names & _ANSWERS))}: the answer does")
     return address

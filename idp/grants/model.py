@@ -221,7 +221,7 @@ class ClientTokenIssued(Event):
 
 @dataclass(frozen=True, slots=True)
 class AttributesDisclosed(Event):
-    """A client fetched a person's attributes with an access token, for the first time with it."""
+    """A client got a person's attributes: with an access token, for the first time with it, or in an ID token."""
 
     kind: ClassVar[str] = "grants.attributes_disclosed"
 

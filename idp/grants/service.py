@@ -227,8 +227,19 @@ class Grants:
             return again
         return self._database.step(store.DISCLOSE, parameters | bodies(self._clock.now(), disclosed=AttributesDisclosed(origin)))
 
+    def disclose_in_id_token(self, issued: Redeemed, client_id: UUID, origin: Origin) -> Row | None:
+        """Return the attributes of whom an ID token is about (sealed values as they lie), and record that the client gets some."""
+        parameters = bodies(self._clock.now(), disclosed=AttributesDisclosed(origin))
+        parameters |= {
+            "holder_id": issued.holder_id,
+            "account_id": issued.account_id,
+            "client_id": client_id,
+            "family_id": issued.family_id,
+        }
+        return self._database.step(store.DISCLOSE_IN_ID_TOKEN, parameters)
+
     def attributes(self, holder_id: UUID) -> Row | None:
-        """Return a person's attributes (sealed values as they lie), for claims asked for in an ID token."""
+        """Return a person's attributes (sealed values as they lie), to be shown to the person."""
         return self._database.step(store.ATTRIBUTES, {"holder_id": holder_id})
 
     def introspect(self, token: str, caller_id: UUID, *, may_ask_all: bool) -> Row | None:

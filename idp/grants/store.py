@@ -46,7 +46,7 @@ def _issuing(*, first: str, sid: str) -> str:
     """
     return f"""
 WITH alive AS (
-    SELECT s.id AS session_id, s.account_id, s.holder_id, cl.id AS client_id, co.id AS consent_id, sub.sub
+    SELECT s.id AS session_id, s.started_at, s.account_id, s.holder_id, cl.id AS client_id, co.id AS consent_id, sub.sub
     FROM session_alive s
     JOIN client_alive cl ON cl.id = %(client_id)s AND cl.until > %(now)s
     JOIN consent_alive co ON co.id = %(consent_id)s AND co.version = %(consent_version)s AND co.actor_account_id = s.account_id
@@ -56,10 +56,10 @@ WITH alive AS (
     WHERE s.id = %(session_id)s AND s.version = %(session_version)s AND s.until > %(now)s
 ){first}, family_made AS (
     INSERT INTO family (id, kind, client_id, actor_account_id, principal_holder_id, consent_id, session_id, sid, sub, scopes, claims,
-                        nonce, acr, ial, aal, amr, auth_time, issued_at, expires_at)
+                        nonce, acr, ial, aal, amr, auth_time, session_started_at, issued_at, expires_at)
     SELECT %(family_id)s, %(kind)s, alive.client_id, alive.account_id, alive.holder_id, alive.consent_id, alive.session_id, {sid},
-           alive.sub, %(scopes)s, %(claims)s, %(nonce)s, %(acr)s, %(ial)s, %(aal)s, %(amr)s, %(auth_time)s, %(now)s,
-           %(family_until)s
+           alive.sub, %(scopes)s, %(claims)s, %(nonce)s, %(acr)s, %(ial)s, %(aal)s, %(amr)s, %(auth_time)s,
+           alive.started_at, %(now)s, %(family_until)s
     FROM alive
 ), code_made AS (
     INSERT INTO code (digest, family_id, client_id, redirect_uri, challenge, issued_at, expires_at)
@@ -259,6 +259,23 @@ SELECT p.holder_id, a.locale, {_DISCLOSED_COLUMNS}
 FROM person_known p
 JOIN account_known a ON a.holder_id = p.holder_id
 WHERE p.holder_id = %(holder_id)s
+"""
+
+# What the `claims` parameter asked for in an ID token goes out with the token itself, so each time is a disclosure.
+DISCLOSE_IN_ID_TOKEN: Final = f"""
+WITH found AS ({ATTRIBUTES}
+), happened AS (
+    SELECT 'disclosed' AS outcome FROM found
+), audited AS ({
+    written_by(
+        "happened",
+        {"disclosed": AttributesDisclosed},
+        account_id="%(account_id)s",
+        client_id="%(client_id)s",
+        family_id="%(family_id)s",
+    )
+})
+SELECT p.holder_id, p.locale, {_DISCLOSED_COLUMNS} FROM found p
 """
 
 # `caller` is alive, and asks about its own token or may ask about everybody's. A grant that lives has a client that does.

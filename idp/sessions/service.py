@@ -80,11 +80,12 @@ class Sessions:
     def prove_in(self, transaction: Transaction, proof: Proof, current: LiveSession | None, origin: Origin) -> Begun:
         """Record `proof` in the browser's `current` session, or begin one; the cookie changes either way (ASVS 7.2.4).
 
-        One browser session, one account: when `current` is another account's, it ends and a new one begins. The caller consumed
-        what was proved in this same `transaction`.
+        One browser session, one account: when `current` is another account's, it ends and a new one begins. When something was proved
+        in `current` since it was read, whoever reads it now need not be who proved that: a first factor begins a session of its own.
+        The caller consumed what was proved in this same `transaction`.
 
         Raises:
-            NoSuchSession: a second factor was proved, and the session it belongs to has ended meanwhile or never was.
+            NoSuchSession: a second factor was proved, and the session it belongs to has ended or moved on meanwhile, or never was.
         """
         now = self._clock.now()
         if current is not None and current.account_id != proof.account_id:
@@ -99,7 +100,7 @@ class Sessions:
             "now": now,
             "idle_until": now + self.policy.idle_for,
         }
-        proved = transaction.one(store.PROVE, common | {"id": current.id}) if current else None
+        proved = transaction.one(store.PROVE, common | {"id": current.id, "version": current.version}) if current else None
         if proved is None and not METHODS[proof.method].begins:
             raise NoSuchSession("a second factor begins no session")
         if proved is None:

@@ -19,7 +19,8 @@ PROVE = """
 UPDATE session s SET secret_digest = %(secret_digest)s, version = s.version + 1, proofs = s.proofs || %(proofs)s::jsonb,
        seen_at = %(now)s, idle_until = %(idle_until)s
 FROM session_alive l
-WHERE s.id = %(id)s AND s.account_id = %(account_id)s AND s.ended_at IS NULL AND l.id = s.id AND l.until > %(now)s
+WHERE s.id = %(id)s AND s.version = %(version)s AND s.account_id = %(account_id)s AND s.ended_at IS NULL
+  AND l.id = s.id AND l.until > %(now)s
 RETURNING s.id, s.version
 """
 

@@ -312,7 +312,7 @@ FROM session s
 JOIN account_alive a ON a.id = s.account_id
 WHERE s.ended_at IS NULL AND s.started_at >= a.not_before AND s.started_at >= (SELECT d.not_before FROM deployment d);
 
--- A session that has not ended, for who joins the account already and looks at `started_at` through something that came later.
+-- A session that has not ended, for who joins the account already and knows when the session began.
 CREATE VIEW session_open WITH (security_invoker = true) AS
 SELECT s.id, least(s.idle_until, s.expires_at) AS until
 FROM session s
@@ -396,6 +396,7 @@ CREATE TABLE family (                         -- all that one authorization gave
     aal                 smallint NOT NULL,
     amr                 text[] NOT NULL,
     auth_time           timestamptz NOT NULL,
+    session_started_at  timestamptz NOT NULL,
     issued_at           timestamptz NOT NULL,
     expires_at          timestamptz NOT NULL,
     killed_at           timestamptz,
@@ -447,18 +448,18 @@ WHERE c.withdrawn_at IS NULL;
 
 -- A grant lives while its family is not killed and everything it came from lives: account, client, consent, and for an online one
 -- the session; while nothing of them was told to forget what came before; and while the evidence still carries the level it states.
--- A family is younger than its session and has its account: who forgets the session's beginning forgets the family with it.
+-- A family dies with the beginning of its session, not with its own: a code may be issued while what ends the session is under way.
 CREATE VIEW grant_alive WITH (security_invoker = true) AS
 SELECT f.id, f.kind, f.client_id, f.actor_account_id, f.principal_holder_id, f.mandate_id, f.consent_id, f.session_id, f.sid, f.sub,
        f.scopes, f.claims, f.nonce, f.acr, f.ial, f.aal, f.amr, f.auth_time, f.issued_at, a.locale,
        least(f.expires_at, a.until, cl.until, co.until, v.until, CASE f.kind WHEN 'offline' THEN 'infinity'
            ELSE coalesce((SELECT s.until FROM session_open s WHERE s.id = f.session_id), '-infinity') END) AS until
 FROM family f
-JOIN account_alive a ON a.id = f.actor_account_id AND f.issued_at >= a.not_before
+JOIN account_alive a ON a.id = f.actor_account_id AND f.session_started_at >= a.not_before
 JOIN client_alive cl ON cl.id = f.client_id AND f.issued_at >= cl.not_before
 JOIN consent_alive co ON co.id = f.consent_id
 JOIN assessed v ON v.person_id = f.principal_holder_id AND v.ial >= f.ial
-WHERE f.killed_at IS NULL AND f.issued_at >= (SELECT d.not_before FROM deployment d);
+WHERE f.killed_at IS NULL AND f.session_started_at >= (SELECT d.not_before FROM deployment d);
 
 -- jobs ---------------------------------------------------------------------------------------------------------------------------
 CREATE TABLE periodic_work (                  -- done again and again, by whichever worker moves `due_at` on first

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.asking import bought, client_uuid, signed_in
 from tests.support.audit import READ, Trail
-from tests.support.provider import OPERATOR, Answered, Browser, Person, Portal, Provider
+from tests.support.provider import OPERATOR, Answered, Browser, Person, Portal, Provider, claims_of
 
 OFFLINE = "openid profile offline_access"
 
@@ -138,6 +138,16 @@ def test_refusals_are_recorded_with_their_reason(op: Provider, portal: Portal, c
         event = trail.one(kind)
         assert event.body.get("reason") == reason
         assert event.client_id in {client_uuid(op, "portal"), client_uuid(op, "other")}
+
+
+def test_attributes_in_an_id_token_are_a_disclosure(op: Provider, portal: Portal, citizen: Person, home: Browser, trail: Trail) -> None:
+    """With each token that holds some; a token that holds none discloses nothing."""
+    for claims, times in (({"id_token": {"name": None}}, 1), ({"id_token": {"auth_time": None}}, 0)):
+        trail.new()
+        tokens = bought(portal, home, citizen, scope="openid profile", claims=json.dumps(claims))
+        assert ("name" in claims_of(tokens["id_token"])) == bool(times)
+        disclosed = [each for each in trail.new() if each.kind == "grants.attributes_disclosed"]
+        assert [(each.account_id, each.client_id) for each in disclosed] == [(citizen.account_id, client_uuid(op, portal.client_id))] * times
 
 
 def test_a_client_s_own_token_is_recorded(op: Provider, portal: Portal, trail: Trail) -> None:

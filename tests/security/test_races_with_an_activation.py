@@ -21,7 +21,7 @@ from idp.interactions.signing_in import Enrolled, SignedIn, SignIn, Where
 from idp.kernel.clock import FixedClock
 from idp.kernel.digests import new_bearer
 from idp.kernel.refusals import Refusal
-from idp.sessions.model import LiveSession, NoSuchSession
+from idp.sessions.model import Begun, LiveSession, NoSuchSession
 from idp.sessions.service import Proof
 from idp.storage.postgres import Transaction
 from tests.conftest import MORNING
@@ -403,3 +403,31 @@ def test_a_second_factor_alone_begins_no_session(op: Provider, method: str) -> N
     with op.rooms.database.transaction() as transaction:
         begun = op.rooms.sessions.prove_in(transaction, replace(proof, method="password"), None, OPERATOR)
     assert op.rooms.sessions.find(begun.cookie) is not None
+
+
+@pytest.mark.parametrize("faster", ["otp", "password"])
+def test_a_proof_raises_only_the_session_that_was_read(op: Provider, faster: str) -> None:
+    """Whoever holds a session's cookie from before its second factor does not come to hold what that factor proved."""
+    person = op.person()
+    session = session_of(op, person)
+    password = Proof(person.account_id, "password", None, None, "Mozilla/5.0")
+    otp = replace(password, method="otp")
+
+    def prove(proof: Proof) -> Begun:
+        with op.rooms.database.transaction() as transaction:
+            return op.rooms.sessions.prove_in(transaction, proof, session, OPERATOR)
+
+    first = prove(otp if faster == "otp" else password)
+    assert first.id == session.id
+    if faster == "otp":
+        second = prove(password)
+        assert second.id != session.id
+        found = op.rooms.sessions.find(second.cookie)
+        assert found is not None
+        assert set(found.proofs) == {"password"}
+    else:
+        with pytest.raises(NoSuchSession):
+            prove(otp)
+    held = op.rooms.sessions.find(first.cookie)
+    assert held is not None
+    assert held.id == session.id

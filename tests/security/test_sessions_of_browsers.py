@@ -231,6 +231,7 @@ def test_no_address_signs_anybody_out(journeys: Journeys, op: Provider, kind: st
         assert browser.send("GET", "/logout?" + urlencode(given)).status in {200, 400}
         sent = Browser(op).send("POST", "/logout", given, **{"Sec-Fetch-Site": "cross-site"})
         assert sent.status in {303, 400}
+        assert "id_token_hint" not in (sent.header("location") or ""), "an ID token is in no address of ours (ASVS 10.1.1)"
         assert "evil.example" not in (sent.header("location") or "") or sent.location.startswith("/logout?")
         confirmed = browser.send("POST", "/logout/confirm", {"decision": "sign-out"}, **{"Sec-Fetch-Site": "cross-site"})
         assert confirmed.status == 403

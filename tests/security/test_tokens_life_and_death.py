@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -226,3 +227,39 @@ def test_the_database_holds_digests_only(op: Provider, held: Held) -> None:
     with op.owner.transaction() as transaction:
         dumped = "\n".join(str(row.text) for table in tables for row in transaction.all(f"SELECT t::text AS text FROM {table} t"))
     assert not any(value in dumped or value.encode().hex() in dumped for value in values)
+
+
+@pytest.mark.parametrize("forgotten", ["account", "deployment"])
+def test_a_code_issued_while_its_session_was_being_ended_is_dead(op: Provider, held: Held, forgotten: str) -> None:
+    """What ends a session takes the instant before it commits: a code may be issued in between, and has a later one."""
+    later(op, seconds=5)
+    late = held.portal.redeem(answer_of(held.portal, held.home, scope=OFFLINE)["code"]).json
+    assert held.portal.userinfo(late["access_token"]).status == 200
+    before = op.clock.now() - timedelta(seconds=2)
+    where = {"account": "account SET not_before = %(at)s WHERE id = %(id)s", "deployment": "deployment SET not_before = %(at)s"}[forgotten]
+    with op.owner.transaction() as transaction:
+        transaction.run(f"UPDATE {where}", {"at": before, "id": held.person.account_id})
+    assert held.portal.userinfo(late["access_token"]).status == 401
+    assert held.portal.refresh(late["refresh_token"]).json["error"] == "invalid_grant"
+    with op.owner.transaction() as transaction:
+        transaction.run("UPDATE deployment SET not_before = '-infinity'")
+
+
+def test_what_a_client_got_while_it_was_being_disabled_is_not_enabled_again(op: Provider) -> None:
+    client = op.client("switched")
+    home = signed_in(op, client, person := op.person(), scope=OFFLINE)
+    later(op, seconds=1)
+    op.rooms.clients.disable("switched", "incident", origin=OPERATOR)
+    with op.owner.transaction() as transaction:  # as if the code had been issued a moment after the disabling took its instant
+        transaction.run(
+            "UPDATE client SET disabled_at = disabled_at - interval '5 s', not_before = not_before - interval '5 s' WHERE client_id = 'switched'"
+        )
+        transaction.run("UPDATE client SET disabled_at = NULL WHERE client_id = 'switched'")
+    late = bought(client, home, person, scope=OFFLINE)
+    with op.owner.transaction() as transaction:
+        transaction.run("UPDATE client SET disabled_at = not_before WHERE client_id = 'switched'")
+    later(op, seconds=1)
+    op.rooms.clients.enable("switched", origin=OPERATOR)
+    later(op, seconds=2)
+    assert client.refresh(late["refresh_token"]).json["error"] == "invalid_grant"
+    assert client.refresh(bought(client, home, person, scope=OFFLINE)["refresh_token"]).status == 200

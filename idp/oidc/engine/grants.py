@@ -65,7 +65,7 @@ class _Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # the librar
         if issued.refresh_token is not None:
             payload["refresh_token"] = issued.refresh_token
         if "openid" in issued.scopes:
-            payload["id_token"] = self.server.id_token(issued, self.registered, fresh=fresh)
+            payload["id_token"] = self.server.id_token(issued, self.registered, self.request.origin, fresh=fresh)
         return 200, payload, []
 
 

@@ -124,12 +124,12 @@ class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no c
             raise InvalidClient("disabled, or past its end", challenge=authorization is not None)
         return record
 
-    def id_token(self, issued: Redeemed, client: Client, *, fresh: bool) -> str:
+    def id_token(self, issued: Redeemed, client: Client, origin: Origin, *, fresh: bool) -> str:
         """Return the ID token of what was redeemed, with the attributes that the `claims` parameter asked for in it."""
         attributes: dict[str, object] = {}
         wanted = (issued.claims or {}).get("id_token")
         if isinstance(wanted, list) and wanted:
-            row = self.grants.attributes(issued.holder_id)
+            row = self.grants.disclose_in_id_token(issued, client.id, origin)
             if row is not None:
                 attributes = Attributes(row, self._keys.sealer, self._zone).claims(set(wanted))
         return tokens.id_token(

@@ -111,6 +111,8 @@ def test_a_plain_address_is_accepted(uri: str) -> None:
         ["https://app.example/cb"],
         # answers in the query
         "https://app.example/cb?code=1",
+        "https://app.example/cb?c%6fde=1",
+        "https://app.example/cb?x=1&st%61te",
         "https://app.example/cb?x=1&state=2",
         "https://app.example/cb?iss",
         "https://app.example/cb?error=x",

@@ -17,9 +17,9 @@ from idp.storage.postgres import Database
 
 FAMILY = """
 INSERT INTO family (id, kind, client_id, actor_account_id, principal_holder_id, consent_id, session_id, sid, sub, scopes, acr, ial, aal,
-                    amr, auth_time, issued_at, expires_at)
+                    amr, auth_time, session_started_at, issued_at, expires_at)
 VALUES (%(id)s, 'offline', %(id)s, %(id)s, %(id)s, %(id)s, %(id)s, 'sid', 'sub', '{openid}', 'urn:motcua:acr:ial0.aal1', 0, 1, '{pwd}',
-        %(issued_at)s, %(issued_at)s, %(expires_at)s)
+        %(issued_at)s, %(issued_at)s, %(issued_at)s, %(expires_at)s)
 """
 CODE = """
 INSERT INTO code (digest, family_id, client_id, redirect_uri, issued_at, expires_at)

@@ -48,7 +48,7 @@ class SigningOut:
         except SignOutUnreadable as refusal:
             return self.desk.page_error(request, "sign_out_unreadable", technical=str(refusal))
         if request.method == "POST":
-            return see_other("/logout?" + urlencode(pairs))
+            return see_other(_asking("/logout", asked))
         session = self.desk.session(request)
         if session is None:
             return see_other(asked.back_to) if asked.back_to else self._signed_out_page(request, [], asked.back_to, 0, asked)
@@ -61,7 +61,7 @@ class SigningOut:
         reached = [self.desk.told(self.desk.rooms.clients.get(row.client_id), "pending", locale) for row in self._reached(session.id)]
         values: dict[str, Any] = {
             "form": form,
-            "action": _confirmation_of(asked),
+            "action": _asking("/logout/confirm", asked),
             "name": self.desk.rooms.accounts.show(session.account_id).full_name,
             "portals": reached,
             "ui_locales": asked.ui_locales,
@@ -149,11 +149,11 @@ class SigningOut:
 _STATES: Final = {"told": "told", "waiting": "pending", "trying": "no_answer", "given_up": "no_answer"}
 
 
-def _confirmation_of(asked: SignOutRequest) -> str:
-    """Return where the confirmation goes: it asks for the same again, and its answer is in the same language."""
+def _asking(path: str, asked: SignOutRequest) -> str:
+    """Return an address that asks for the same again, in the same language; an ID token is never in it (ASVS 10.1.1)."""
     language = urlencode({"ui_locales": asked.ui_locales}) if asked.ui_locales else ""
     query = "&".join(part for part in (asked.carried, language) if part)
-    return "/logout/confirm" + ("?" + query if query else "")
+    return path + ("?" + query if query else "")
 
 
 def _key(name: str) -> str:
