@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +27,7 @@ _MOST_LINE: Final = 16 * 1024
 _MOST_HEADER: Final = 8 * 1024
 _MOST_PAIRS: Final = 100
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+_OF_PAGES: Final = frozenset({"GET", "HEAD", "POST"})
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*")
 _COOKIE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
@@ -130,8 +131,11 @@ class Door:
         except Unreadable as refusal:
             path = environ.get("PATH_INFO", "")
             shown = path if _PATH.fullmatch(path) else "/"  # programs are told in their own form, whatever could not be read
-            request = Request("GET", shown, (), (), {}, {}, "", new_reference())
+            method = environ["REQUEST_METHOD"]
+            request = Request(method if method in _METHODS else "GET", shown, (), (), {}, {}, "", new_reference())
             answer = self._as_answer(self._on_error(request, refusal), request)
+            if refusal.status == 405:  # noqa: PLR2004 - RFC 9110 §15.5.6: says which methods there are
+                answer = replace(answer, headers=(*answer.headers, ("Allow", ", ".join(sorted(self._routes.get(shown) or _OF_PAGES)))))
             return self._send(answer, request, start_response)
         methods = self._routes.get(request.path)
         if methods is None:
@@ -184,7 +188,8 @@ class Door:
         form: Pairs = ()
         if method == "POST":
             body = _read_body(environ)
-            if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+            kind = headers.get("content-type", "" if body else FORM_TYPE)  # who sends nothing need not say what it is
+            if kind.partition(";")[0].strip().lower() != FORM_TYPE:
                 raise Unreadable(415, "content type")
             form = read_pairs(body)
         return Request(

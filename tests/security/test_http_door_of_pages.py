@@ -12,7 +12,7 @@ import pytest
 from idp.app import create_door
 from idp.demo.engines import DatabaseUrls, Engines
 from idp.settings import read_settings
-from idp.web.door import Request
+from idp.web.door import Answer, Request
 from tests.support.journeys import Journeys
 from tests.support.provider import Answered, Browser, Provider
 
@@ -146,7 +146,26 @@ def test_networks_of_proxies_are_read_as_networks(behind_proxy: Provider) -> Non
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", "GETS", ""])
 @pytest.mark.parametrize("target", ["/", "/help", "/logout/confirm", "/authorize", "/token"])
 def test_a_method_that_is_none_of_ours_is_refused(op: Provider, method: str, target: str) -> None:
-    assert op.call(method, target).status == 405
+    answered = op.call(method, target)
+    assert answered.status == 405
+    assert "POST" in (answered.header("allow") or ""), "RFC 9110 §15.5.6"
+
+
+@pytest.mark.parametrize(("body", "kind", "status"), [(b"", None, 200), (b"", "", 200), (b"x=1", None, 415), (b"", "text/plain", 415)])
+def test_who_sends_nothing_need_not_say_what_it_is(op: Provider, body: bytes, kind: str | None, status: int) -> None:
+    read: list[Request] = []
+
+    def seen(request: Request) -> Answer:
+        read.append(request)
+        return Answer(200)
+
+    headers = {"Content-Type": kind or ""} if body or kind is not None else {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(op.door._routes, "/userinfo", {"POST": seen})
+        answered = op.call("POST", "/userinfo", body=body, headers=headers)
+    assert answered.status == status
+    assert bool(read) == (status == 200)
+    assert not read or read[0].form == ()
 
 
 def test_options_tells_methods_and_lets_no_other_site_read_a_page(journeys: Journeys) -> None:

@@ -141,6 +141,7 @@ class Provider:
         }
         if body is not None:
             environ["CONTENT_LENGTH"] = str(len(body))
+        if body:
             environ["CONTENT_TYPE"] = "application/x-www-form-urlencoded"
         for name, value in (headers or {}).items():
             key = name.upper().replace("-", "_")
