@@ -36,7 +36,7 @@ $(VENV)/.complete: requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 	  echo '   making $(VENV)'; rm -rf $(VENV); $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo 'This Python cannot make environments. On Debian and Ubuntu: apt-get install python3-venv'; exit 1; }; }
-	$(say) 'environment: installing the pinned packages, each checked by its hash'
+	$(say) 'environment: installing the pinned packages, each checked by its hash (minutes on a slow line)'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement requirements/dev.txt
 	$(say) 'environment: installing this checkout'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .

@@ -38,7 +38,7 @@ def find_own_demo(given: Mapping[str, str]) -> Running | None:
     """Return the demo whose engines a command with this environment is meant for, or None."""
     if given.get(PREFIX + "MODE") == Mode.PRODUCTION or any(given.get(PREFIX + name) for name in _ENGINES):
         return None
-    return find_running(Path(given.get(PREFIX + "VAR") or "var"))
+    return find_running(_var(given))
 
 
 def command_settings() -> Settings:
@@ -46,16 +46,31 @@ def command_settings() -> Settings:
 
     Raises:
         UnsafeSettings: what is wrong with them.
-        NothingRuns: demo or test mode, no engines named, and no demo runs on `IDP_VAR`.
+        NothingRuns: no engines named, and no demo runs on `IDP_VAR`; in production mode only where no mode was asked for.
     """
     given = environment()
     running = find_own_demo(given)
     if running is not None:
         return read_settings(given | dict(running.settings))
-    settings = read_settings(given)
+    try:
+        settings = read_settings(given)
+    except UnsafeSettings as refusal:
+        if given.get(PREFIX + "MODE") or any(given.get(PREFIX + name) for name in _ENGINES):
+            raise
+        # Nobody said production: it may well be a demo that was meant, from another folder or before it runs.
+        raise NothingRuns(f"{_no_demo(given)}, or set what production needs ({refusal.detail})") from None
     if settings.is_embedded:
-        raise NothingRuns(f"no demo runs on {settings.var}: start one with idp demo, or set IDP_DATABASE_URL and IDP_REDIS_URL")
+        raise NothingRuns(f"{_no_demo(given)}, or set IDP_DATABASE_URL and IDP_REDIS_URL")
     return settings
+
+
+def _var(given: Mapping[str, str]) -> Path:
+    return Path(given.get(PREFIX + "VAR") or "var")
+
+
+def _no_demo(given: Mapping[str, str]) -> str:
+    var = _var(given)
+    return f"no demo runs on {var if var.is_absolute() else f'./{var}'}: start one with idp demo"
 
 
 @contextmanager

@@ -118,8 +118,24 @@ def test_what_an_operator_has_to_set_is_named(command: Command) -> None:
     )
 
 
+NO_ENGINES = dict.fromkeys(("IDP_DATABASE_URL", "IDP_DATABASE_OWNER_URL", "IDP_DATABASE_WORKER_URL", "IDP_REDIS_URL"), "")
+
+
 def test_beside_no_demo_a_command_says_what_to_set(command: Command, tmp_path: Any) -> None:
-    nothing = dict.fromkeys(("IDP_DATABASE_URL", "IDP_DATABASE_OWNER_URL", "IDP_DATABASE_WORKER_URL", "IDP_REDIS_URL"), "")
-    ended = command("accounts", "show", "1", IDP_VAR=str(tmp_path), **nothing)
+    ended = command("accounts", "show", "1", IDP_VAR=str(tmp_path), **NO_ENGINES)
     assert ended.code == 1
     assert ended.err == f"idp: No demo runs on {tmp_path}: start one with idp demo, or set IDP_DATABASE_URL and IDP_REDIS_URL.\n"
+
+
+def test_without_any_settings_a_command_says_that_no_demo_runs_here_beside_what_production_needs(
+    command: Command, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = command("audit", "tail", IDP_MODE="", IDP_ISSUER="", IDP_KEY_ENCRYPTION_KEYS="", **NO_ENGINES)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == (
+        "idp: No demo runs on ./var: start one with idp demo, or set what production needs"
+        " (IDP_ISSUER has to begin with https:// in production).\n"
+    )
+    in_production = command("audit", "tail", IDP_MODE="production", IDP_ISSUER="", IDP_KEY_ENCRYPTION_KEYS="", **NO_ENGINES)
+    assert in_production.err == "idp: IDP_ISSUER has to begin with https:// in production.\n"
