@@ -11,15 +11,18 @@ from . import browser, journeys
 from .oidc import levels_of, levels_reached, meets
 from .services import SERVICES, SILENT, address_of, deep_link, find_service
 from .troubles import trouble
-from .words import AMR, say
+from .words import AMR, VALUES, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from werkzeug.wrappers import Response as AnyResponse
 
     from .store import Session
 
 blueprint = Blueprint("pages", __name__)
 VISIBLE_DIGITS = 3
+
 
 def template_context() -> dict[str, Any]:
     """Return what every template may use."""
@@ -132,22 +135,31 @@ def health() -> Response:
 
 
 def _identity_rows(session: Session) -> list[tuple[str, str]]:
-    """Return label key and text of each thing known, in the order a person would ask."""
+    """Return label key and text of every claim that was told, in the order a person would ask."""
     claims, chosen = session.claims, browser.language()
     number = claims.get(browser.settings().personal_number_claim)
     address = claims.get("address")
     known: list[tuple[str, str | None]] = [
         ("name", _text(claims.get("name"))),
         ("birthdate", _birth_date(_text(claims.get("birthdate")))),
+        ("gender", _in_words("gender", claims, chosen)),
         ("personal_number", _masked(number) if isinstance(number, str) else None),
+        ("person_type", _in_words("person_type", claims, chosen)),
+        ("nationality", _in_words("nationality", claims, chosen)),
         ("phone_number", _masked(_text(claims.get("phone_number")) or "") or None),
+        ("phone_number_verified", _yes_or_no(claims.get("phone_number_verified"), chosen)),
         ("email", _text(claims.get("email"))),
+        ("email_verified", _yes_or_no(claims.get("email_verified"), chosen)),
         ("address", _text(address.get("formatted")) if isinstance(address, dict) else None),
+        ("locale", _in_words("locale", claims, chosen)),
+        ("zoneinfo", _text(claims.get("zoneinfo"))),
+        ("updated_at", _instant(_moment(claims.get("updated_at")))),
         ("ial", _level(claims.get("ial"))),
         ("aal", _level(claims.get("aal"))),
         ("acr", _text(claims.get("acr"))),
         ("amr", ", ".join(_ways(claims.get("amr"), chosen)) or None),
         ("auth_time", _instant(_moment(claims.get("auth_time")))),
+        ("sid", session.sid),
         ("sub", session.sub),
     ]
     return [(key, text) for key, text in known if text]
@@ -155,6 +167,16 @@ def _identity_rows(session: Session) -> list[tuple[str, str]]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _in_words(name: str, claims: Mapping[str, Any], chosen: str) -> str | None:
+    told = _text(claims.get(name))
+    words = VALUES.get((name, told)) if told else None
+    return words[0 if chosen == "vi" else 1] if words else told
+
+
+def _yes_or_no(value: object, chosen: str) -> str | None:
+    return say("identity.yes" if value else "identity.no", chosen) if isinstance(value, bool) else None
 
 
 def _level(value: object) -> str | None:

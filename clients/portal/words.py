@@ -17,6 +17,21 @@ AMR: dict[str, tuple[str, str]] = {
     "rba": ("thiết bị đã biết", "known device"),
 }
 
+VALUES: dict[tuple[str, str], tuple[str, str]] = {
+    ("gender", "male"): ("Nam", "Male"),
+    ("gender", "female"): ("Nữ", "Female"),
+    ("person_type", "citizen"): ("Công dân Việt Nam", "Citizen of Viet Nam"),
+    ("person_type", "foreigner"): ("Người nước ngoài", "Foreigner"),
+    ("person_type", "identity_certificate"): (
+        "Người được cấp giấy chứng nhận căn cước",
+        "Holder of an identity certificate",
+    ),
+    ("nationality", "VN"): ("Việt Nam", "Viet Nam"),
+    ("locale", "vi"): ("Tiếng Việt", "Vietnamese"),
+    ("locale", "en"): ("Tiếng Anh", "English"),
+}
+"""What a claim says by a code, in words. A code that is not here is shown as it was told."""
+
 WORDS: dict[str, tuple[str, str]] = {
     # Every page
     "sample": ("Cổng mẫu", "Sample portal"),
@@ -70,16 +85,27 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "identity.name": ("Họ và tên", "Name"),
     "identity.birthdate": ("Ngày sinh", "Date of birth"),
+    "identity.gender": ("Giới tính", "Sex"),
     "identity.personal_number": ("Số định danh cá nhân", "Personal number"),
+    "identity.person_type": ("Bạn là", "You are"),
+    "identity.nationality": ("Quốc tịch", "Nationality"),
     "identity.phone_number": ("Số điện thoại", "Phone number"),
+    "identity.phone_number_verified": ("Số điện thoại đã kiểm tra", "Phone number checked"),
     "identity.email": ("Thư điện tử", "E-mail"),
+    "identity.email_verified": ("Thư điện tử đã kiểm tra", "E-mail checked"),
     "identity.address": ("Địa chỉ", "Address"),
+    "identity.locale": ("Ngôn ngữ", "Language"),
+    "identity.zoneinfo": ("Múi giờ", "Time zone"),
+    "identity.updated_at": ("Thay đổi gần nhất (giờ Việt Nam)", "Last change (Vietnam time)"),
     "identity.ial": ("Mức định danh", "Identification level"),
     "identity.aal": ("Mức xác thực", "Authentication level"),
     "identity.acr": ("Lớp xác thực (acr)", "Class (acr)"),
     "identity.amr": ("Cách xác thực", "Proved by"),
     "identity.auth_time": ("Xác thực lúc (giờ Việt Nam)", "Proved at (Vietnam time)"),
+    "identity.sid": ("Mã phiên này ở riêng cổng này (sid)", "Code of this session at this portal alone (sid)"),
     "identity.sub": ("Mã của bạn ở riêng cổng này (sub)", "Your code at this portal alone (sub)"),
+    "identity.yes": ("Rồi", "Yes"),
+    "identity.no": ("Chưa", "No"),
     "identity.refresh": ("Lấy lại từ Một\u00a0Cửa", "Fetch again from Một\u00a0Cửa"),
     # Service
     "apply.code": ("Mã thủ tục", "Procedure code"),

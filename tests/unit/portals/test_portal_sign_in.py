@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from joserfc.jwk import ECKey
 
 from clients.portal.app import create_app
 from clients.portal.settings import PortalSettings
+from idp.oidc.claims import ATTRIBUTE_CLAIMS, TRUTH_CLAIMS
 from tests.unit.portals.toy_provider import PortalUnderTest, ToyProvider, portal_of, running_provider
 
 AAL1 = {"acr": "urn:motcua:acr:ial1.aal1", "aal": 1}
@@ -55,6 +57,52 @@ def test_a_good_answer_signs_in_and_shows_the_identity(portal: PortalUnderTest, 
     assert "20/05/1990" in page
     assert "•••••••••123" in page
     assert "001190000123" not in page
+
+
+TOLD = {
+    "name": "Trần Thị Hồng Nhung",
+    "birthdate": "1990-05-20",
+    "gender": "female",
+    "locale": "vi",
+    "zoneinfo": "Asia/Ho_Chi_Minh",
+    "updated_at": 1767225600,
+    "email": "nhung@example.com",
+    "email_verified": True,
+    "phone_number": "+84912345678",
+    "phone_number_verified": False,
+    "address": {"formatted": "12 Hoa Ban Mẫu"},
+    "personal_number": "001190000123",
+    "person_type": "citizen",
+    "nationality": "VN",
+}
+
+
+def test_every_claim_that_was_told_is_shown_in_words_of_both_languages(
+    portal: PortalUnderTest, provider: ToyProvider
+) -> None:
+    assert set(TOLD) == ATTRIBUTE_CLAIMS
+    provider.userinfo = TOLD
+    portal.sign_in(provider)
+    shown = set(re.findall(r'id="claim-([a-z_]+)"', portal.get("/identity").text))
+    assert shown == ATTRIBUTE_CLAIMS | set(TRUTH_CLAIMS)
+    vietnamese = portal.get("/identity").text
+    portal.get("/language?to=en")
+    english = portal.get("/identity").text
+    for name, *words in (
+        ("gender", "Nữ", "Female"),
+        ("person_type", "Công dân Việt Nam", "Citizen of Viet Nam"),
+        ("nationality", "Việt Nam", "Viet Nam"),
+        ("email_verified", "Rồi", "Yes"),
+        ("phone_number_verified", "Chưa", "No"),
+    ):
+        for page, word in zip((vietnamese, english), words, strict=True):
+            assert f'<dd id="claim-{name}">{word}</dd>' in page
+
+
+def test_a_code_without_words_is_shown_as_it_was_told(portal: PortalUnderTest, provider: ToyProvider) -> None:
+    provider.userinfo = {"nationality": "LA"}
+    portal.sign_in(provider)
+    assert '<dd id="claim-nationality">LA</dd>' in portal.get("/identity").text
 
 
 def test_the_portal_authenticates_with_its_key_for_the_issuer_alone(
