@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from idp.assurance.model import Assessment
     from idp.audit.model import Origin
+
+Word = TypeVar("Word", bound=StrEnum)
 
 _FIELDS: Final = (
     "person_type", "personal_number", "full_name", "birth_date", "sex", "nationality", "phone", "email", "address", "locale",
@@ -69,8 +72,14 @@ def _read(source: TextIO | None) -> dict[str, Any]:
         read = json.load(source)
     except ValueError:
         raise click.BadParameter("is not JSON", param_hint="--from") from None
-    if not isinstance(read, dict) or not set(read) <= set(_FIELDS) or not all(isinstance(each, str) for each in read.values()):
+    if not isinstance(read, dict):
         raise click.BadParameter(f"must be one object of texts, among {', '.join(_FIELDS)}", param_hint="--from")
+    unknown = [ascii(name) for name in read if name not in _FIELDS]
+    if unknown:
+        raise click.BadParameter(f"{', '.join(unknown)}: not known; there are {', '.join(_FIELDS)}", param_hint="--from")
+    no_texts = [name for name, value in read.items() if not isinstance(value, str)]
+    if no_texts:
+        raise click.BadParameter(f"{', '.join(no_texts)}: not a text; leave out what is not known", param_hint="--from")
     return read
 
 
@@ -82,12 +91,16 @@ def _declaration(given: dict[str, Any]) -> PersonDeclaration:
         birth_date = date.fromisoformat(given.pop("birth_date"))
     except ValueError:
         raise DeclarationRefused("birth_date", "not a day such as 1990-01-31") from None
-    try:
-        person_type = PersonType(given.pop("person_type", PersonType.CITIZEN))
-        sex = Sex(given.pop("sex"))
-    except ValueError as error:
-        raise DeclarationRefused("person_type or sex", "unknown word") from error
+    person_type = _word("person_type", PersonType, given.pop("person_type", PersonType.CITIZEN))
+    sex = _word("sex", Sex, given.pop("sex"))
     return PersonDeclaration(person_type=person_type, sex=sex, birth_date=birth_date, **given)
+
+
+def _word(field: str, words: type[Word], told: str) -> Word:
+    try:
+        return words(told)
+    except ValueError:
+        raise DeclarationRefused(field, f"not one of {', '.join(words)}") from None
 
 
 @accounts.command("activate")

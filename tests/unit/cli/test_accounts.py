@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from idp.demo.people import synthetic_person
 from idp.kernel.clock import SystemClock
@@ -29,6 +32,33 @@ def test_a_person_is_entered_from_a_file_and_found_by_number_and_by_id(command: 
     assert by_number == by_id
     assert by_id["state"] == "pending"
     assert by_id["full_name"] == person.full_name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"number": "1"}, "'number': not known; there are person_type, personal_number, full_name"),
+        ({"phone": None}, "phone: not a text; leave out what is not known"),
+        ({"birth_date": "31/01/1990"}, "birth_date: not a day such as 1990-01-31"),
+        ({"sex": "F"}, "sex: not one of male, female"),
+        ({"person_type": "tourist"}, "person_type: not one of citizen, foreigner, identity_certificate"),
+        ({"full_name": ""}, "missing: full_name"),
+        ({"phone": "12"}, "phone: "),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(command: Command, tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
+    person = synthetic_person(104)
+    fields = {
+        "personal_number": person.personal_number,
+        "full_name": person.full_name,
+        "birth_date": person.birth_date.isoformat(),
+        "sex": person.sex.value,
+    }
+    (tmp_path / "person.json").write_text(json.dumps(fields | wrong), encoding="utf-8")
+    ended = command("accounts", "add", "--from", str(tmp_path / "person.json"))
+    assert ended.code in {1, 2}
+    assert words in ended.err
+    assert person.personal_number not in ended.err
 
 
 def test_no_command_prints_a_whole_personal_number(command: Command) -> None:
