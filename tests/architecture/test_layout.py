@@ -164,7 +164,7 @@ def test_no_statement_is_made_from_a_value() -> None:
 
 
 def test_names_say_what_things_are() -> None:
-    """style: no utils, helpers, common, manager, info."""
+    """No utils, helpers, common, manager, info."""
     assert [path for path in SOURCES if path.stem in VAGUE or path.parent.name in VAGUE] == []
 
 
@@ -175,7 +175,7 @@ def test_every_module_says_what_it_owns() -> None:
 
 
 def test_no_file_outgrows_a_screenful_of_ideas() -> None:
-    """style: files of 100 to 300 lines; what is longer becomes a package."""
+    """Files of 100 to 300 lines; what is longer becomes a package."""
     assert [path for path in SOURCES if len(path.read_text(encoding="utf-8").splitlines()) > 420] == []
 
 
