@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError
 
 from idp.jose import peek_claims
+from idp.kernel.encoding import encode_json
 from idp.oidc import tokens
 from idp.oidc.claims import Attributes
 from idp.oidc.engine.authentication import Assertion, authenticate_basic, presented_method, read_basic
@@ -102,7 +102,7 @@ class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no c
 
     @staticmethod
     def _refused(error: TokenError) -> EngineAnswer:
-        body = json.dumps({"error": error.error, "error_description": error.description}).encode()
+        body = encode_json({"error": error.error, "error_description": error.description})
         challenge = isinstance(error, InvalidClient) and error.challenge
         return EngineAnswer(error.status, body, challenge=challenge, error=error.error)
 
@@ -151,14 +151,11 @@ class Engine(AuthorizationServer):  # type: ignore[misc]  # the library has no c
         """Return the answer, encoded."""
         if isinstance(body, dict) and "error" in body:  # the library's own words may echo what was sent
             return self._refused(TokenError(body["error"], _WORDS.get(body["error"], "The request was refused."), status=status))
-        return EngineAnswer(status, b"" if body is None else _encoded(body).encode())
+        return EngineAnswer(status, b"" if body is None else encode_json(body))
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens: what happened is written by the step itself."""
 
-
-_encoded = json.JSONEncoder(separators=(",", ":")).encode
-"""Made once: `json.dumps` makes an encoder for each call that wants other separators."""
 
 _WORDS = {
     "unsupported_grant_type": "The grant_type is not offered.",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from idp.kernel.encoding import encode_json
 from idp.kernel.refusals import Unavailable
 from idp.oidc.errors import BearerError, ProtocolError
 from idp.web.door import Answer, PageAnswer
@@ -21,12 +21,9 @@ JSON: Final = (("Content-Type", "application/json"),)
 REALM: Final = 'realm="motcua"'
 
 
-_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
 def json_answer(status: int, payload: Mapping[str, Any], *headers: tuple[str, str]) -> Answer:
     """Return a JSON answer that no cache keeps."""
-    return Answer(status, (*JSON, *NOT_STORED, *headers), _encoded(payload).encode())
+    return Answer(status, (*JSON, *NOT_STORED, *headers), encode_json(payload))
 
 
 def see_other(location: str, *headers: tuple[str, str]) -> Answer:
