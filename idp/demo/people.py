@@ -70,7 +70,6 @@ STREETS: Final = ("Hoa Ban Mẫu", "Cầu Vồng Mẫu", "Lúa Vàng Mẫu", "Sa
 LOCALITIES: Final = ("phường Thử Một", "phường Thử Hai", "xã Thử Ba", "xã Thử Bốn", "đặc khu Thử Năm")
 
 
-
 @dataclass(frozen=True, slots=True)
 class SyntheticPerson:
     """A citizen who does not exist. `phone` is E.164; `birth_date` agrees with `personal_number`."""

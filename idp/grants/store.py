@@ -39,6 +39,7 @@ LEFT JOIN session_reached r ON r.session_id = s.id AND r.client_id = %(client_id
 WHERE s.secret_digest = %(secret_digest)s AND s.until > %(now)s
 """
 
+
 def _issuing(*, first: str, sid: str) -> str:
     """Return the statement that issues a code only if session, consent and level are the versions read, and everything is alive.
 

@@ -177,7 +177,7 @@ class Volumes:
                 left = timedelta(milliseconds=milliseconds)
             except Unavailable:
                 count, left = self._own.count(key, limit.window)
-                allowed = _stricter(allowed)  # noqa: PLW2901 - this once
+                allowed = _stricter(allowed)  # noqa: PLW2901 - what this process counted alone is judged by less, this count only
             if count > allowed:
                 if kind is VolumeKind.OPEN:  # nothing was opened, so nothing will be given back
                     self.release(kind, whose, *more)

@@ -16,6 +16,7 @@ from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("served")
 
+
 @pytest.fixture(scope="module")
 def served(engines: Engines, database_urls: DatabaseUrls) -> Iterator[Served]:
     node = Served(engines, database_urls, workers=1, threads=4)

@@ -22,6 +22,7 @@ def provider() -> Iterator[ToyProvider]:
 def portal(provider: ToyProvider, tmp_path: Path) -> PortalUnderTest:
     return portal_of(provider, tmp_path / "portal")
 
+
 def test_signing_out_ends_the_session_here_and_names_it_there(portal: PortalUnderTest, provider: ToyProvider) -> None:
     """RP-Initiated Logout §2 and §3."""
     portal.sign_in(provider)
