@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from docs import generate
+from idp.accounts.declarations import check_declaration
+from idp.accounts.model import PersonDeclaration, PersonType
 from idp.clients.declaration import read_declaration
 from idp.clients.filling import fill
 from idp.jose import new_private_key
 from idp.kernel.clock import FixedClock
 from idp.oidc.claims import CLAIMS_OF_SCOPE
+from idp.reference.countries import get_country
+from idp.reference.model import Sex
 from tests.bench import table as bench_table
 from tests.conformance import table as conformance_table
 
@@ -95,6 +101,15 @@ def test_every_declaration_of_a_page_is_one_that_would_be_imported(clock: FixedC
         keys = {"keys": [dict(new_private_key("ES256").public)]}
         wanted = {"jwks": keys} if declared["token_endpoint_auth_method"] == "private_key_jwt" else {}
         assert read_declaration(fill(declared | wanted, {}), clock.now()).says.client_id == declared["client_id"]
+
+
+def test_the_person_of_the_page_for_operators_has_every_member_and_would_be_entered(clock: FixedClock) -> None:
+    operate = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    [person] = [json.loads(body) for _, body in BLOCK.findall(operate) if '"full_name"' in body]
+    assert list(person) == [each.name for each in fields(PersonDeclaration)]
+    read = {"person_type": PersonType(person["person_type"]), "sex": Sex(person["sex"]), "birth_date": date.fromisoformat(person["birth_date"])}
+    declared = PersonDeclaration(**person | read)
+    assert check_declaration(declared, get_country("VN"), today=clock.now().date()).declaration == declared
 
 
 def test_the_page_for_portals_lists_every_scope_with_its_claims() -> None:
