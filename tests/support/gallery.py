@@ -228,7 +228,11 @@ def _ends() -> Iterable[Shot]:
     yield Shot("signed-out-pending", "signed_out.html", done | {"portals": (told[0], *reached[1:])})
     missed = (told[0], ToldPortal(CAN_THO.name, CAN_THO.origin, "no_answer"))
     yield Shot("signed-out-missed", "signed_out.html", done | {"portals": missed})
+    untold = (told[0], ToldPortal(CAN_THO.name, CAN_THO.origin, "untold"))
+    yield Shot("sign-out-untold", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": untold})
+    yield Shot("signed-out-untold", "signed_out.html", done | {"portals": untold})
     yield Shot("signed-out-none", "signed_out.html", done | {"portals": (), "onward": None})
+    yield Shot("signed-out-before", "signed_out.html", done | {"portals": None, "onward": None})
     answer = {"action": "/portal", "fields": (("code", "mcc_x"), ("state", '"><script>alert(1)</script>'))}
     yield Shot("form-post", "form_post.html", answer | {"asker": CAN_THO}, is_still=True)
     yield Shot("form-post-at-once", "form_post.html", answer | {"asker": CAN_THO})

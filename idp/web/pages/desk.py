@@ -142,7 +142,7 @@ class Desk:
     @staticmethod
     def told(client: Client, state: str, locale: Locale) -> ToldPortal:
         """Return a portal as the sign-out pages show it to readers of `locale`."""
-        return ToldPortal(client.name(locale), client.origin, state)  # type: ignore[arg-type]  # one of its three words
+        return ToldPortal(client.name(locale), client.origin, state)  # type: ignore[arg-type]  # one of its four words
 
     # errors ------------------------------------------------------------------------------------------------------------------------------
 

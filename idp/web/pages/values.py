@@ -101,11 +101,11 @@ class Purpose:
 
 @dataclass(frozen=True, slots=True)
 class ToldPortal:
-    """A portal that the session reached, and whether it was told and answered."""
+    """A portal that the session reached, and whether it was told and answered; `untold`: it has no address to be told at."""
 
     name: str
     origin: str
-    state: Literal["told", "pending", "no_answer"] = "pending"
+    state: Literal["told", "pending", "no_answer", "untold"] = "pending"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,12 @@ from idp.web.protocol.answers import origin_of, see_other
 from idp.web.protocol.logout import SignOutRequest, SignOutUnreadable, read_sign_out
 
 if TYPE_CHECKING:
-    from idp.sessions.model import LiveSession, Notice
+    from idp.sessions.model import LiveSession
     from idp.web.door import Answer, Request
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
+    from idp.web.pages.rendering import Locale
+    from idp.web.pages.values import ToldPortal
 
 _KEPT_FOR: Final = timedelta(hours=1)
 _LOOKS: Final = 5
@@ -51,19 +53,18 @@ class SigningOut:
             return see_other(_asking("/logout", asked))
         session = self.desk.session(request)
         if session is None:
-            return see_other(asked.back_to) if asked.back_to else self._signed_out_page(request, [], asked.back_to, 0, asked)
+            return see_other(asked.back_to) if asked.back_to else self._signed_out_page(request, None, asked.back_to, 0, asked)
         return self._ask_page(request, asked, session)
 
     def _ask_page(self, request: Request, asked: SignOutRequest, session: LiveSession) -> PageAnswer:
         browser, headers = self.desk.flow.browser_of(request)
         form = self.desk.form_for(SignOutForm, browser)
         locale, _ = self.desk.locale(request, asked.ui_locales)
-        reached = [self.desk.told(self.desk.rooms.clients.get(row.client_id), "pending", locale) for row in self._reached(session.id)]
         values: dict[str, Any] = {
             "form": form,
             "action": _asking("/logout/confirm", asked),
             "name": self.desk.rooms.accounts.show(session.account_id).full_name,
-            "portals": reached,
+            "portals": self._portals(session.id, locale),
             "ui_locales": asked.ui_locales,
         }
         if asked.client is not None:
@@ -71,8 +72,14 @@ class SigningOut:
         targets = (origin_of(asked.back_to),) if asked.back_to else ()
         return PageAnswer("sign_out.html", values=values, headers=headers, form_targets=targets)
 
-    def _reached(self, session_id: UUID) -> list[Any]:
-        return self.desk.rooms.sessions.reached(session_id)
+    def _portals(self, session_id: UUID, locale: Locale) -> list[ToldPortal]:
+        """Return every portal that the session reached, and what became of telling it: who registered no address cannot be told."""
+        told = {notice.client_id: _STATES[notice.state] for notice in self.desk.rooms.sessions.notices(session_id)}
+        reached = [self.desk.rooms.clients.get(row.client_id) for row in self.desk.rooms.sessions.reached(session_id)]
+        return [
+            self.desk.told(client, told.get(client.id, "pending" if client.backchannel_logout_uri else "untold"), locale)
+            for client in reached
+        ]
 
     def confirm(self) -> Answer | PageAnswer:
         """End the session, or go back without having changed anything."""
@@ -113,22 +120,21 @@ class SigningOut:
         request = read()
         stored = self.desk.rooms.ephemeral.find(_key(name))
         if stored is None:
-            return self._signed_out_page(request, [], None, 0, SignOutRequest())
+            return self._signed_out_page(request, None, None, 0, SignOutRequest())
         kept = json.loads(stored)
         looked = next((int(value) for key, value in request.query if key == "looked" and is_digits(value) and len(value) < 3), 0)  # noqa: PLR2004
         client = self.desk.rooms.clients.find(kept["client"]) if kept["client"] else None
         if client is None or client.is_dead(self.desk.rooms.clock.now()):
             client, kept["back_to"] = None, None
-        notices = self.desk.rooms.sessions.notices(UUID(kept["session"]))
         asked = SignOutRequest(client=client, ui_locales=kept["ui_locales"])
-        return self._signed_out_page(request, notices, kept["back_to"], looked, asked)
+        return self._signed_out_page(request, UUID(kept["session"]), kept["back_to"], looked, asked)
 
     def _signed_out_page(
-        self, request: Request, notices: list[Notice], back_to: str | None, looked: int, asked: SignOutRequest
+        self, request: Request, session_id: UUID | None, back_to: str | None, looked: int, asked: SignOutRequest
     ) -> PageAnswer:
         locale, _ = self.desk.locale(request, asked.ui_locales)
-        portals = [self.desk.told(self.desk.rooms.clients.get(notice.client_id), _STATES[notice.state], locale) for notice in notices]
-        waits = any(portal.state == "pending" for portal in portals)
+        portals = self._portals(session_id, locale) if session_id else None
+        waits = any(portal.state == "pending" for portal in portals or ())
         again = f"{request.path}?looked={looked + 1}"
         headers: tuple[tuple[str, str], ...] = ()
         if waits and looked < _LOOKS:

@@ -1,0 +1,61 @@
+"""What the pages of a sign-out say of the portals that a session reached (OIDC RP-Initiated Logout §2, Back-Channel Logout §2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.provider import Browser, Portal, Provider
+
+
+@pytest.fixture(scope="module")
+def told(op: Provider) -> Portal:
+    return op.client("told", client_name="Cổng được báo", backchannel_logout_uri="https://told.test/backchannel")
+
+
+@pytest.fixture(scope="module")
+def untold(op: Provider) -> Portal:
+    return op.client("untold", client_name="Cổng không báo được")
+
+
+def pages_of_a_sign_out(op: Provider, *portals: Portal) -> tuple[str, str]:
+    """Return the page that asks and the page that says it is done, in English, for a session that reached `portals`."""
+    person, browser = op.person(second_factor=False), Browser(op)
+    for portal in portals:
+        portal.code_for(browser, person)
+    asks = browser.open("/logout?ui_locales=en").text
+    done = browser.submit(decision="sign-out").text
+    assert browser.at.startswith("/signed-out/")
+    return asks, done
+
+
+def test_a_portal_that_cannot_be_told_is_listed_on_both_pages(op: Provider, told: Portal, untold: Portal) -> None:
+    """A portal need not register `backchannel_logout_uri`; whoever used it has to know that it was not told."""
+    asks, done = pages_of_a_sign_out(op, told, untold)
+    for page in (asks, done):
+        assert "Cổng được báo" in page
+        assert "Cổng không báo được" in page
+        assert page.count("cannot be told: sign out there too") == 1
+    assert "They are all told" not in asks
+    assert "We are telling the portals it had reached" in done
+
+
+def test_a_session_that_reached_only_untold_portals_did_reach_them(op: Provider, untold: Portal) -> None:
+    _, done = pages_of_a_sign_out(op, untold)
+    assert "It had reached no portal" not in done
+    assert "You are signed out of" not in done
+    assert "Not every portal it had reached can be told" in done
+    assert done.count("cannot be told: sign out there too") == 1
+
+
+def test_portals_that_can_all_be_told_are_all_told(op: Provider, told: Portal) -> None:
+    asks, done = pages_of_a_sign_out(op, told)
+    assert "They are all told" in asks
+    assert "cannot be told" not in asks + done
+
+
+def test_of_a_session_that_is_not_known_nothing_is_claimed(op: Provider) -> None:
+    """Whoever comes without a session may have had one that reached portals."""
+    for target in ("/logout?lang=en", "/signed-out/" + "x" * 43 + "?lang=en"):
+        page = Browser(op).open(target).text
+        assert "You are signed out" in page
+        assert "reached no portal" not in page
