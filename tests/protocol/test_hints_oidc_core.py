@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -151,6 +152,42 @@ def test_the_first_known_language_is_spoken(portal: Portal, browser: Browser, as
     assert browser.page is not None
     assert browser.page.status == 200
     assert browser.page.header("content-language") == language
+
+
+LINK = re.compile(r'href="(/(?:help|privacy|about)[^"]*)"')
+
+
+def test_a_link_keeps_the_language_that_the_sign_in_was_begun_with(portal: Portal, op: Provider) -> None:
+    """Whoever does not read Vietnamese asks for help in the middle of a sign-in."""
+    reading = Browser(op)
+    links = LINK.findall(reading.open(portal.ask(ui_locales="en")).text)
+    assert {"/help?lang=en", "/privacy?lang=en", "/about?lang=en", "/help?lang=en#cannot-sign-in"} <= set(links)
+    for link in links:
+        assert Browser(op).open(link.partition("#")[0]).header("content-language") == "en"
+
+
+def test_a_link_says_no_language_that_the_browser_gets_anyway(portal: Portal, op: Provider) -> None:
+    chosen = Browser(op)
+    chosen.open("/?lang=en")
+    for page in (Browser(op).open(portal.ask()), chosen.open("/?lang=en"), chosen.open(portal.ask(ui_locales="en"))):
+        assert "/help" in LINK.findall(page.text)
+        assert "/help?lang" not in page.text
+
+
+def test_an_error_in_the_middle_of_a_sign_in_keeps_its_language(portal: Portal, op: Provider) -> None:
+    """A forged form, no such page, and a portal that is not known: each is said in English, and so are the pages it leads to."""
+    browser = Browser(op)
+    browser.open(portal.ask(ui_locales="en"))
+    pages = {
+        "forged": browser.send("POST", browser.at, {"username": "x"}, **{"sec-fetch-site": "cross-site"}),
+        "not found": browser.send("GET", browser.at + "/nowhere"),
+        "not known": Browser(op).open("/authorize?client_id=nobody&ui_locales=en"),
+        "sign-out": Browser(op).open("/logout?id_token_hint=x&ui_locales=en"),
+    }
+    for name, page in pages.items():
+        assert page.status >= 400, name
+        assert page.header("content-language") == "en", name
+        assert "/help?lang=en" in LINK.findall(page.text), name
 
 
 def test_the_language_does_not_depend_on_what_a_portal_asked_before(portal: Portal, op: Provider) -> None:

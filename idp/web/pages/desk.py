@@ -151,7 +151,7 @@ class Desk:
     ) -> PageAnswer:
         """Return an error as a page: what happened, what to do, and the reference code."""
         values = {"kind": kind, "onward": onward, "reference": request.request_id, "technical": technical}
-        return PageAnswer("error.html", status, values)
+        return PageAnswer("error.html", status, {"ui_locales": self._asked_language(request), **values})
 
     def http_error(self, request: Request, status: int) -> Answer | PageAnswer:
         """Return an error of routing or reading."""
@@ -164,6 +164,8 @@ class Desk:
         """Return the answer to whatever a step refused with; what nobody expected is logged, and says nothing to strangers."""
         answer = self._error(request, error)
         if not isinstance(answer, PageAnswer) or isinstance(error, Unavailable):  # a store that is away is not asked once more
+            return answer
+        if "ui_locales" in answer.values:
             return answer
         return replace(answer, values={"ui_locales": self._asked_language(request), **answer.values})
 

@@ -41,7 +41,11 @@ class Presenter:
         """Return the page for this reader."""
         locale, chosen = self.locale(request, page.values.get("ui_locales"))
         nonce = base64.b64encode(random_bytes(16)).decode()
-        values: dict[str, Any] = {"language_url": _other_language(request, locale)}
+        stays = chosen or self.locale(request, None)[0] == locale
+        values: dict[str, Any] = {
+            "language_url": _other_language(request, locale),
+            "local": lambda path: path if stays else _in_language(path, locale),
+        }
         values |= {name: value for name, value in page.values.items() if name != "ui_locales"}
         if callable(values.get("asker")):
             values["asker"] = values["asker"](locale)
@@ -56,6 +60,12 @@ class Presenter:
         chosen = next((value for name, value in request.query if name == "lang" and value in LOCALES), None)
         remembered = self._cookies.find(request.cookies, self._cookies.language)
         return choose_locale(chosen, remembered, ui_locales), chosen is not None
+
+
+def _in_language(path: str, locale: Locale) -> str:
+    """Return a path of ours that chooses a language by itself; an address elsewhere as it is."""
+    before, hash_sign, fragment = path.partition("#")
+    return f"{before}?lang={locale}{hash_sign}{fragment}" if path.startswith("/") else path
 
 
 def _other_language(request: Request, locale: Locale) -> str:

@@ -73,10 +73,11 @@ class Renderer:
     def render(self, template: str, *, locale: Locale, nonce: str, **values: object) -> str:
         """Return the page. Each template begins with a list of the values it takes; a missing one is an error.
 
-        `asker` (who asks), `language_url` (this page in the other language) and `home_url` may be left out.
+        `asker` (who asks), `language_url` (this page in the other language), `home_url` and `local` (how a path of ours keeps the
+        language) may be left out.
         Raises jinja2.UndefinedError for a missing value: a bug of the caller.
         """
-        common = {"asker": None, "language_url": None, "home_url": "/"}
+        common = {"asker": None, "language_url": None, "home_url": "/", "local": lambda path: path}
         return self._environments[locale].get_template(template).render(common | values, locale=locale, nonce=nonce)
 
     def _environment(self, locale: Locale, assets: Assets, folder: Path, cache: FileSystemBytecodeCache | None) -> Environment:
