@@ -208,11 +208,10 @@ def _decisions() -> Iterable[Shot]:
     yield Shot("account", "select_account.html", account | {"form": form(forms.SelectAccountForm)})
     account |= {"name": LONG_NAME, "asker": LONG_PORTAL}
     yield Shot("account-long", "select_account.html", account | {"form": form(forms.SelectAccountForm)})
-    level = {"action": "/level", "form": form(forms.ConfirmForm), "asker": CAN_THO, "needed_aal": 2}
-    yield Shot("level", "level_missing.html", level | {"needed_ial": 2, "ial": 1, "aal": 2, "ways": ()})
-    yield Shot("level-none", "level_missing.html", level | {"needed_ial": 1, "ial": 0, "aal": 1, "ways": ()})
-    ways = (Link(N_("Set up your authenticator app"), "/enrol"),)
-    yield Shot("level-proof", "level_missing.html", level | {"needed_ial": 1, "ial": 1, "aal": 1, "ways": ways})
+    level = {"action": "/level", "form": form(forms.ConfirmForm), "asker": CAN_THO}
+    yield Shot("level", "level_missing.html", level | {"needed_ial": 2, "ial": 1})
+    yield Shot("level-none", "level_missing.html", level | {"needed_ial": 1, "ial": 0})
+    yield Shot("level-proof", "level_missing.html", level | {"needed_ial": 1, "ial": 1})
 
 
 def _ends() -> Iterable[Shot]:

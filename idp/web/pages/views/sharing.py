@@ -6,10 +6,10 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from idp.grants.model import OFFLINE
-from idp.interactions.model import AskConsent, ExplainLevel, SelectAccount, aal_of
+from idp.interactions.model import AskConsent, ExplainLevel, SelectAccount
 from idp.oidc.claims import CLAIMS_OF_SCOPE, Attributes
 from idp.web.pages.forms import ConfirmForm, ConsentForm, SelectAccountForm
-from idp.web.pages.values import N_, SCOPE_REASONS, SHOWN_DIGITS, Fact, Link, Purpose
+from idp.web.pages.values import N_, SCOPE_REASONS, SHOWN_DIGITS, Fact, Purpose
 from idp.web.pages.views.sign_in import Here, elsewhere, form_page, here
 
 if TYPE_CHECKING:
@@ -129,8 +129,6 @@ class Sharing:
         if at.request.method == "POST" and form.validate():
             self.desk.rooms.interactions.end(at.it)
             return self.desk.flow.refuse(at.asked, "unmet_authentication_requirements")
-        methods = self.desk.rooms.authenticators.possible(at.standing.account_id)
-        ways = [Link(N_("Where to have your identity checked"), "/help#levels")] if at.step.needed.ial > at.step.held else []
         return form_page(
             self.desk,
             "level_missing.html",
@@ -138,10 +136,7 @@ class Sharing:
             form,
             "/level",
             needed_ial=at.step.needed.ial,
-            needed_aal=at.step.needed.aal,
             ial=at.step.held,
-            aal=aal_of(methods),
-            ways=ways,
         )
 
 
