@@ -19,3 +19,10 @@ def test_whoever_misses_a_level_is_told_where_to_go(journeys: Journeys) -> None:
     assert page is not None
     for words in ("thẻ căn cước đến quầy một cửa", "đọc chip", "vân tay"):
         assert words in page.text
+
+
+def test_whoever_consents_reads_of_everything_that_is_shared(journeys: Journeys) -> None:
+    """OIDC Core §5.4: `profile` discloses language, time zone and the last change as well."""
+    page = journeys.at_consent().page
+    assert page is not None
+    assert "và: ngôn ngữ, múi giờ, thời điểm thay đổi gần nhất" in page.text

@@ -97,6 +97,8 @@ class Purpose:
     reason: str
     facts: tuple[Fact, ...]
     optional: bool = False
+    beside: tuple[str, ...] = ()
+    """Labels of what is shared along with the facts; the values say nothing about the person, and are not shown."""
 
 
 @dataclass(frozen=True, slots=True)

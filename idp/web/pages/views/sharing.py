@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from idp.web.pages.desk import Desk
 
 _NUMBERS: Final = frozenset({"personal_number", "phone_number"})
-_NOT_SHOWN: Final = frozenset({"locale", "zoneinfo", "updated_at", "email_verified", "phone_number_verified"})
-"""Shared beside what is shown, and of no interest of its own."""
+_VERIFIED: Final = frozenset({"email_verified", "phone_number_verified"})
+"""Said of an address that is shown, and of no interest of its own."""
+_BESIDE: Final = {"locale": N_("language"), "zoneinfo": N_("time zone"), "updated_at": N_("when it was last changed")}
+"""Shared beside what is shown: named in one line, without the values."""
 
 _WORDS: Final = {
     ("gender", "male"): N_("Male"),
@@ -79,7 +81,7 @@ class Sharing:
             "/consent",
             wants="share",
             name=row.full_name if row else "",
-            purposes=[purpose for purpose in purposes if purpose.facts],
+            purposes=[purpose for purpose in purposes if purpose.facts or purpose.beside],
             offline=OFFLINE in step.scopes,
             policy_url=at.asked.client.metadata.get("policy_uri"),
             terms_url=at.asked.client.metadata.get("tos_uri"),
@@ -89,11 +91,11 @@ class Sharing:
         locale, _ = self.desk.locale(at.request, " ".join(at.asked.ui_locales))
         declared = at.asked.client.purposes.get(scope, {})
         reason = declared.get(locale) or declared.get("vi") or SCOPE_REASONS.get(scope, N_("Asked for by the portal"))
-        known = claims.claims(set(names) - _NOT_SHOWN)
-        facts = [_fact(name, known[name]) for name in names if name in known]
+        known = claims.claims(set(names) - _VERIFIED)
+        facts = [_fact(name, known[name]) for name in names if name in known and name not in _BESIDE]
         if scope == "openid" and at.standing is not None:
             facts.append(Fact.of_level(at.standing.ial or 0))
-        return Purpose(scope, reason, tuple(facts))
+        return Purpose(scope, reason, tuple(facts), beside=tuple(label for name, label in _BESIDE.items() if name in known))
 
     def account(self, interaction_id: str) -> Answer | PageAnswer:
         """Ask whether to go on as the account that is signed in (`prompt=select_account`)."""
