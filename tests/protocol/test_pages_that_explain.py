@@ -26,3 +26,9 @@ def test_whoever_consents_reads_of_everything_that_is_shared(journeys: Journeys)
     page = journeys.at_consent().page
     assert page is not None
     assert "và: ngôn ngữ, múi giờ, thời điểm thay đổi gần nhất" in page.text
+
+
+def test_whoever_has_only_a_password_reads_when_an_application_is_set_up(journeys: Journeys) -> None:
+    page = journeys.at_home().page
+    assert page is not None
+    assert "sẽ mời bạn cài ứng dụng xác thực" in page.text

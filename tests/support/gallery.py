@@ -244,7 +244,6 @@ def _home() -> Iterable[Shot]:
         "ial": 0,
         "ial_until": None,
         "authenticators": (),
-        "set_up_url": None,
         "sessions": (),
         "end_session_url": "/sessions/end",
         "consents": (),
@@ -284,7 +283,7 @@ def _home() -> Iterable[Shot]:
     )
     only_password = (AuthenticatorEntry("password", AT), AuthenticatorEntry("recovery_codes", None, 1))
     this = (SessionEntry("s1", "Firefox, Android", "", AT, AT, is_this=True),)
-    new = {"name": LONG_NAME, "ial": 0, "authenticators": only_password, "sessions": this, "set_up_url": "/enrol"}
+    new = {"name": LONG_NAME, "ial": 0, "authenticators": only_password, "sessions": this}
     yield Shot("home-new", "home.html", nobody | new)
 
 

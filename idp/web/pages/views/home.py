@@ -53,7 +53,6 @@ class Home:
             "end_session_url": "/sessions/end",
             "withdraw_url": "/consents/withdraw",
             "sign_out_url": "/logout",
-            "set_up_url": None,
         }
         values |= self._of(session, self.desk.locale(request, None)[0]) if session is not None else _NOBODY
         return PageAnswer("home.html", values=values, headers=headers)
