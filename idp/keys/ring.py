@@ -130,6 +130,8 @@ class KeyRing:
         now = self._clock.now()
         held = self._remembered.again() if again else self._remembered.get(now)
         view = self._view
+        if view is None or view.held is not held:
+            now = self._clock.now()  # what was loaded may be younger than the question
         if view is None or view.held is not held or (view.until is not None and now >= view.until):
             view = self._view = _look_at(held, now)
         return view

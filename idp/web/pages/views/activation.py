@@ -100,12 +100,15 @@ class Activations:
         request = read()
         pending, activating = self._pending(request, name)
         form = self.desk.form(NewPasswordForm, request)
-        if request.method == "POST" and form.validate():
+        if request.method == "POST":
+            is_filled = form.validate()
             try:
-                self.desk.rooms.activation.require_good_password(activating, form.password.data or "")
+                if form.password.data:  # everything that is wrong is said at once
+                    self.desk.rooms.activation.require_good_password(activating, form.password.data)
             except PasswordRefused as refusal:
                 form.refuse("password", PASSWORD_WORDS[type(refusal)])
-            else:
+                is_filled = False
+            if is_filled:
                 secret = pending.secret or self.desk.rooms.totp.new_secret()
                 self._keep(name, self._browser(request), replace(pending, password=form.password.data or "", secret=secret))
                 return see_other(f"/activate/{name}/second-factor")
