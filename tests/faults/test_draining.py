@@ -22,6 +22,8 @@ pytestmark = pytest.mark.xdist_group("faults")
 def nodes() -> Iterator[tuple[Served, Served]]:
     """Two nodes of one provider behind what a proxy would do: it asks for readiness, and sends nothing to who is not ready."""
     with own_engines() as (engines, urls):
+        with engines.connect_superuser("faults") as superuser:  # a test holds a lock for as long as it takes a busy machine to drain
+            superuser.execute("ALTER ROLE idp_app SET lock_timeout = '2400ms'")
         first = Served(engines, urls, workers=2, extra={"IDP_ANNOUNCE_FOR": "1"})
         first.make_keys()
         second = Served(engines, urls, workers=2, extra={"IDP_ANNOUNCE_FOR": "1"})
