@@ -221,11 +221,12 @@ class Grants:
 
     def disclose(self, token: str, origin: Origin) -> Row | None:
         """Return the attributes behind an access token (sealed values as they lie), or None if it is not good any more."""
-        parameters: dict[str, object] = {"now": self._clock.now(), "digest": digest(token)}
+        now = self._clock.now()
+        parameters: dict[str, object] = {"now": now, "digest": digest(token)}
         again = self._database.step(store.READ_DISCLOSED, parameters)
         if again is not None:
             return again
-        return self._database.step(store.DISCLOSE, parameters | bodies(self._clock.now(), disclosed=AttributesDisclosed(origin)))
+        return self._database.step(store.DISCLOSE, parameters | bodies(now, disclosed=AttributesDisclosed(origin)))
 
     def disclose_in_id_token(self, issued: Redeemed, client_id: UUID, origin: Origin) -> Row | None:
         """Return the attributes of whom an ID token is about (sealed values as they lie), and record that the client gets some."""

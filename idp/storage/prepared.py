@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -113,6 +114,9 @@ class Compiled:
             oid = described.param_type(number)
             info = known.get(oid)
             kind = "?" if info is None else info.name + ("[]" if info.array_oid == oid else "")
+            if kind not in _ENCODERS:
+                message = f"parameter {name} is of a type that no hot statement sends yet: {kind}"
+                raise TypeError(message)
             encode, wire = _ENCODERS[kind]
             encoders.append((name, encode))
             formats.append(wire)
@@ -133,7 +137,8 @@ class Prepared:
         """Use `connection`, which is in autocommit and whose cursors nobody uses."""
         self._server = connection.pgconn
         self._reader = Transformer(connection)
-        self._names: dict[str, tuple[bytes, Compiled]] = {}
+        self._known: dict[str, tuple[bytes, Compiled]] = {}
+        self._numbers = count()
 
     def first(self, statement: str, parameters: Mapping[str, object]) -> Any:
         """Run `statement` and return its first row as a named tuple, or None.
@@ -141,7 +146,7 @@ class Prepared:
         Raises:
             psycopg.Error: as the server, or the library for a lost connection, reports it.
         """
-        known = self._names.get(statement)
+        known = self._known.get(statement)
         if known is None:
             known = self._prepare(statement)
         name, compiled = known
@@ -162,7 +167,7 @@ class Prepared:
         compiled = _COMPILED.get(statement)
         if compiled is None:
             compiled = _COMPILED[statement] = Compiled(statement)
-        name = b"step%d" % len(self._names)
+        name = b"step%d" % next(self._numbers)  # never twice: one that could not be described stays prepared
         prepared = self._server.prepare(name, compiled.text)
         if prepared.status not in _READY:
             raise _error(prepared)
@@ -171,7 +176,7 @@ class Prepared:
             if described.status not in _READY:
                 raise _error(described)
             compiled.describe(described)
-        self._names[statement] = known = (name, compiled)
+        self._known[statement] = known = (name, compiled)
         return known
 
 

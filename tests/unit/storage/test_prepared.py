@@ -99,6 +99,14 @@ def test_errors_come_in_their_classes(database: Database, statement: str, error:
     assert database.step("SELECT 1 AS one", {}) == (1,)
 
 
+def test_a_type_without_an_encoder_is_named_and_the_connection_goes_on(database: Database) -> None:
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"parameter span is of a type .*: interval"):
+            database.step("SELECT %(span)s::interval AS value", {"span": "1 day"})
+    for number in range(3):
+        assert database.step(f"SELECT {number} AS another", {}) == (number,)
+
+
 @pytest.mark.parametrize(("kind", "value"), [("text", "a\0b"), ("text[]", ["a\0b"]), ("text[]", ["a", "\0"])])
 def test_a_null_character_is_refused_never_the_end_of_a_value(database: Database, kind: str, value: object) -> None:
     with pytest.raises(psycopg.Error):
