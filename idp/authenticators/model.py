@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from idp.audit.model import Event
@@ -39,6 +39,15 @@ METHODS: Final = {
 }
 """Every method. A recovery code is a look-up secret, something one has (NIST SP 800-63B-4 §3.1.2). RFC 8176 has no word of its
 own for it; used once and then never again it is a one-time password, so clients read `otp`, and the login event says `rc`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A means of proof that an account has: its method, since when, and how many recovery codes are left (None: not counted)."""
+
+    method: str
+    since: datetime
+    left: int | None = None
 
 
 def has_second(methods: frozenset[str]) -> bool:

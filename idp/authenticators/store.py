@@ -110,6 +110,14 @@ SELECT EXISTS (SELECT FROM password p WHERE p.account_id = %(account_id)s) AS pa
                AND r.replaced_at IS NULL) AS rc
 """
 
+FIND_HELD = """
+SELECT (SELECT p.set_at FROM password p WHERE p.account_id = %(account_id)s) AS password_at,
+       (SELECT max(t.confirmed_at) FROM totp t WHERE t.account_id = %(account_id)s AND t.removed_at IS NULL) AS otp_at,
+       max(r.created_at) AS rc_at, count(*) FILTER (WHERE r.used_at IS NULL) AS rc_left
+FROM recovery_code r
+WHERE r.account_id = %(account_id)s AND r.replaced_at IS NULL
+"""
+
 FIND_DEVICE = """
 SELECT id FROM known_device
 WHERE device_digest = %(device_digest)s AND account_id = %(account_id)s

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support.journeys import Journeys
-from tests.support.provider import Provider
-
-
-@pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
+from tests.support.provider import OPERATOR, Browser, Provider
 
 
 def test_whoever_misses_a_level_is_told_where_to_go(journeys: Journeys) -> None:
@@ -32,3 +25,21 @@ def test_whoever_has_only_a_password_reads_when_an_application_is_set_up(journey
     page = journeys.at_home().page
     assert page is not None
     assert "sẽ mời bạn cài ứng dụng xác thực" in page.text
+
+
+def test_the_own_page_says_since_when_and_how_many_codes_are_left(op: Provider) -> None:
+    """What a person proves with, as it is: a code that was used is not left, and who has set nothing up is told nothing of it."""
+    person = op.person()
+    browser = Browser(op)
+    browser.sign_in(person, browser.open("/sign-in"))
+    with op.rooms.database.transaction() as transaction:
+        op.rooms.recovery_codes.take_code_in(transaction, person.account_id, person.recovery_codes[0], OPERATOR)
+    words = browser.open("/?lang=en").text
+    assert "9 left" in words
+    assert words.count("set 1 Jun 2026") == 3
+    alone = op.person(second_factor=False)
+    other = Browser(op)
+    other.sign_in(alone, other.open("/sign-in"))
+    words = other.open("/?lang=en").text
+    assert " left" not in words
+    assert words.count("set 1 Jun 2026") == 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from idp.accounts.store import HOLD_ACCOUNT
 from idp.authenticators import store
-from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE, has_second
+from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE, Held, has_second
 from idp.authenticators.service.devices import KnownDevices, Remembered
 from idp.authenticators.service.passwords import Passwords, PreparedPassword, RightPassword
 from idp.authenticators.service.recovery_codes import RecoveryCodes
@@ -39,6 +39,15 @@ class Authenticators:
     def possible(self, account_id: UUID) -> frozenset[str]:
         """Return the names of the methods that this account's person could prove now; one question to the database."""
         return _methods(self._database.step(store.FIND_POSSIBLE, {"account_id": account_id}))
+
+    def held(self, account_id: UUID) -> tuple[Held, ...]:
+        """Return what the account's person proves with, to be shown to the person; used up codes still tell that there were some."""
+        with self._database.transaction() as transaction:
+            row = transaction.one(store.FIND_HELD, {"account_id": account_id})
+        if row is None:
+            return ()
+        found = ((PASSWORD, row.password_at, None), (OTP, row.otp_at, None), (RECOVERY_CODE, row.rc_at, row.rc_left))
+        return tuple(Held(method, since, left) for method, since, left in found if since is not None)
 
     def has_second_in(self, transaction: Transaction, account_id: UUID) -> bool:
         """Hold the account, and tell whether it has a second factor: until the transaction ends, nobody sets one up."""

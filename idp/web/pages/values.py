@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHOWN_DIGITS: Final = 4
 
 
-def N_(message: str) -> str:  # noqa: N802 (the name that message extraction knows)
+def N_(message: str) -> str:  # noqa: N802 - the name that message extraction knows
     """Mark an English message for extraction and return it unchanged: a template translates it."""
     return message
 
@@ -54,7 +54,7 @@ class Asker:
 
     name: str
     origin: str
-    wants: Literal["sign_in", "step_up", "share", "sign_out"] = "sign_in"
+    wants: Literal["sign_in", "step_up", "share", "sign_out", "signed_out"] = "sign_in"
 
     @property
     def initials(self) -> str:
@@ -139,7 +139,7 @@ class AuthenticatorEntry:
     """A means of proof: `kind` gives the words, `since` when it was set, `left` how many recovery codes remain."""
 
     kind: Literal["password", "totp", "recovery_codes"]
-    since: dt.datetime | None
+    since: dt.datetime
     left: int | None = None
 
 

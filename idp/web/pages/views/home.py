@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from idp.web.pages.desk import Desk
     from idp.web.pages.rendering import Locale
 
-_KINDS: Final = {PASSWORD: "password", OTP: "totp", RECOVERY_CODE: "recovery_codes"}
+_KINDS: Final[Mapping[str, Literal["password", "totp", "recovery_codes"]]] = {
+    PASSWORD: "password",
+    OTP: "totp",
+    RECOVERY_CODE: "recovery_codes",
+}
 _BROWSERS: Final = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS: Final = (
     ("Android", "Android"),
@@ -64,12 +69,14 @@ class Home:
     def _of(self, session: LiveSession, locale: Locale) -> dict[str, Any]:
         shown = self.desk.rooms.accounts.show(session.account_id)
         assessment = self.desk.rooms.levels.current(shown.holder_id)
-        methods = self.desk.rooms.authenticators.possible(session.account_id)
         return {
             "name": shown.full_name,
             "ial": assessment.ial,
             "ial_until": assessment.until.date() if assessment.until else None,
-            "authenticators": [AuthenticatorEntry(_KINDS[method], None) for method in _KINDS if method in methods],  # type: ignore[arg-type]
+            "authenticators": [
+                AuthenticatorEntry(_KINDS[held.method], held.since, held.left)
+                for held in self.desk.rooms.authenticators.held(session.account_id)
+            ],
             "sessions": [_session_entry(row, session) for row in self.desk.rooms.sessions.list_for(session.account_id)],
             "consents": [self._consent_entry(row, locale) for row in self.desk.rooms.grants.consents(session.account_id)],
         }

@@ -31,6 +31,7 @@ _KEPT_FOR: Final = timedelta(hours=1)
 _LOOKS: Final = 5
 """How often the page renews itself while portals are being told."""
 _LOOK_EVERY: Final = 2
+_LOOKED_DIGITS: Final = 2
 _GO_BACK_AFTER: Final = 5
 """Seconds after which the page leads back to the portal by itself: time to read which portals were told."""
 
@@ -122,7 +123,8 @@ class SigningOut:
         if stored is None:
             return self._signed_out_page(request, None, None, 0, SignOutRequest())
         kept = json.loads(stored)
-        looked = next((int(value) for key, value in request.query if key == "looked" and is_digits(value) and len(value) < 3), 0)  # noqa: PLR2004
+        looks = (value for key, value in request.query if key == "looked")
+        looked = next((int(value) for value in looks if is_digits(value) and len(value) <= _LOOKED_DIGITS), 0)
         client = self.desk.rooms.clients.find(kept["client"]) if kept["client"] else None
         if client is None or client.is_dead(self.desk.rooms.clock.now()):
             client, kept["back_to"] = None, None
@@ -148,7 +150,7 @@ class SigningOut:
             "ui_locales": asked.ui_locales,
         }
         if asked.client is not None:
-            values["asker"] = self.desk.asker(asked.client, "sign_out")
+            values["asker"] = self.desk.asker(asked.client, "signed_out")
         return PageAnswer("signed_out.html", values=values, headers=headers)
 
 
