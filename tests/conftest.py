@@ -14,6 +14,7 @@ from idp.kernel.sealing import Sealer, SealingKeys
 from idp.storage.ephemeral import Ephemeral
 from idp.storage.migrations import migrate
 from idp.storage.postgres import Database
+from tests.support.journeys import Journeys
 from tests.support.provider import Browser, Provider, make_provider
 
 MORNING = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
@@ -80,3 +81,9 @@ def op(engines: Engines, database_urls: DatabaseUrls) -> Iterator[Provider]:
 def browser(op: Provider) -> Browser:
     """A browser that was never here before."""
     return Browser(op)
+
+
+@pytest.fixture(scope="module")
+def journeys(op: Provider) -> Journeys:
+    """The module's provider with the portals and the ways through its pages that many tests walk."""
+    return Journeys(op)

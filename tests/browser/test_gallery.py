@@ -18,10 +18,10 @@ WIDTHS = (320, 1100)
 NAMES = [shot.name for shot in shots() if shot.name != "form-post-at-once"]
 # States that differ from another one in their words only.
 WORDS = [name for name in NAMES if name.startswith(("done-", "error-"))]
-SHAPES = [name for name in NAMES if name not in WORDS] + ["done-activated", "error-address", "error-not-found"]
+SHAPES = [name for name in NAMES if name not in WORDS] + ["done-activated", "error-address_unknown", "error-not_found"]
 # One of each kind of part: colours are the same everywhere.
 DARK = ["sign-in-wrong", "enrol", "codes-unkept", "consent-everything", "home-signed-in", "home-new", "signed-out-missed"]
-DARK += ["signed-out-pending", "error-address", "too-many", "home"]
+DARK += ["signed-out-pending", "error-address_unknown", "too-many", "home"]
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,7 @@ def test_every_claim_is_needed_and_right(keyed: KeyedPortal, changes: dict[str, 
         ("iat", -300, True),
     ],
 )
-def test_instants_are_judged_with_ten_seconds_of_grace(op: Provider, keyed: KeyedPortal, name: str, by: int, is_good: bool) -> None:  # noqa: FBT001
+def test_instants_are_judged_with_ten_seconds_of_grace(op: Provider, keyed: KeyedPortal, name: str, by: int, is_good: bool) -> None:
     """FAPI 2.0: eight seconds ahead are a clock, eleven are not; far ahead would have to be remembered for ever."""
     changes: dict[str, Any] = {name: seconds_now(op) + by}
     answered = keyed.credentials(keyed.assertion(**changes))

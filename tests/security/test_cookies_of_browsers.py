@@ -15,11 +15,6 @@ from tests.support.provider import Browser, Provider, make_provider
 
 
 @pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
-
-
-@pytest.fixture(scope="module")
 def over_https(engines: Engines) -> Iterator[Provider]:
     """A provider whose issuer is https, on a database of its own."""
     urls: DatabaseUrls = engines.make_database("cookies_over_https", template="pattern")

@@ -41,11 +41,6 @@ FOREIGN_HEADERS = (
 )
 
 
-@pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
-
-
 def test_every_route_that_takes_a_form_is_among_those_tested_here(op: Provider) -> None:
     """A new form has to be added to `FORMS`, or this fails."""
     assert {rule.endpoint for rule in rules_of(op) if "POST" in (rule.methods or ())} == {*FORMS, *FOR_PORTALS}

@@ -20,11 +20,6 @@ UNKNOWN_NUMBER = "079203999999"
 WRONG_CODE = "AAAABBBBCCCCDDDDEEEEFFFF"
 
 
-@pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
-
-
 def pending_number(op: Provider) -> str:
     """The number of a person whose account was made, and never activated: it has no password."""
     op.people += 1

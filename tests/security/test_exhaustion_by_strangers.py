@@ -35,11 +35,6 @@ BOMBS = {
 }
 
 
-@pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
-
-
 @pytest.mark.parametrize("name", sorted(BOMBS))
 def test_a_parameter_built_to_be_slow_is_not(op: Provider, journeys: Journeys, name: str) -> None:
     """Within 50 ms of processor time, whatever comes of it."""

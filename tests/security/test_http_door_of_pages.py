@@ -20,11 +20,6 @@ SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 
 
 @pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
-
-
-@pytest.fixture(scope="module")
 def behind_proxy(op: Provider, engines: Engines, database_urls: DatabaseUrls) -> Provider:
     """The same provider where two networks are trusted to say for whom they ask."""
     settings = op.settings.model_copy(update={"trusted_proxies": ("10.0.0.0/28", "fd00::/64")})

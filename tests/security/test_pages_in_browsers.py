@@ -44,11 +44,6 @@ LOGOUT_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "
 FORM_FIELDS = ("username", "password", "code", "decision", "kept", "optional", "subject", "csrf_token", "repeat", "made_up")
 
 
-@pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
-
-
 class _Reader(html.parser.HTMLParser):
     """Reads a page as a browser would, and keeps what could act."""
 
@@ -239,7 +234,7 @@ def test_every_page_is_guarded_and_loads_nothing_from_elsewhere(journeys: Journe
     require_guarded(page)
     require_inert(page)
     assert not re.search(r"<(script|link|img|iframe|style)[^>]+(src|href)=\"(?!/static/)", page.text)
-    assert all(given.get("integrity", "").startswith("sha384-") for given, text in read_page(page).scripts if not text)  # type: ignore[union-attr]
+    assert all((given.get("integrity") or "").startswith("sha384-") for given, text in read_page(page).scripts if not text)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def sign_in_interrupted_by(op: Provider, happens: Callable[[], object]) -> SignI
         rooms.database,
         accounts=rooms.accounts,
         authenticators=rooms.authenticators,
-        passwords=Interrupted(op, happens),  # type: ignore[arg-type]
+        passwords=Interrupted(op, happens),  # type: ignore[arg-type]  # stands in the place of the service, and asks it
         totp=rooms.totp,
         recovery_codes=rooms.recovery_codes,
         devices=rooms.devices,
@@ -314,11 +314,6 @@ def test_a_code_given_to_a_session_that_ended_meanwhile_is_refused_and_not_used_
     assert rows_of(op, person, "session") == 1
     session = session_of(op, person)
     assert op.rooms.sign_in.with_otp(code, session, WHERE) is not None
-
-
-@pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
 
 
 def test_a_session_that_ends_while_its_code_is_on_the_way_is_said_on_a_page(

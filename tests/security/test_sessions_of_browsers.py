@@ -12,14 +12,10 @@ from tests.support.journeys import LEVEL_OF_TWO_FACTORS, STEP, Journeys, session
 from tests.support.provider import OPERATOR, Browser, Person, Portal, Provider, claims_of
 
 
-@pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
-
-
 def is_signed_in(op: Provider, cookie: str | None, browser_cookie: str = "") -> bool:
     browser = Browser(op, {"motcua-session": cookie or "", "motcua-browser": browser_cookie})
-    return 'action="/consents/withdraw"' in browser.open("/").text or 'id="sign-out"' in browser.page.text  # type: ignore[union-attr]
+    shown = browser.open("/").text
+    return 'action="/consents/withdraw"' in shown or 'id="sign-out"' in shown
 
 
 # fixation ----------------------------------------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ UNSAFE: list[tuple[str, dict[str, str], dict[str, str | None], str]] = [
     ("production without Redis", PRODUCTION, {"IDP_REDIS_URL": None}, "IDP_REDIS_URL"),
     ("production without key-encryption keys", PRODUCTION, {"IDP_KEY_ENCRYPTION_KEYS": None}, "IDP_KEY_ENCRYPTION_KEYS"),
     ("production that calls loopback", PRODUCTION, {"IDP_EGRESS_ALLOW": "http://localhost:8001"}, "IDP_EGRESS_ALLOW"),
-    ("production with a root of its own", PRODUCTION, {"IDP_EGRESS_CA": "/tmp/ca.pem"}, "IDP_EGRESS_CA"),  # noqa: S108
+    ("production with a root of its own", PRODUCTION, {"IDP_EGRESS_CA": "/etc/idp/ca.pem"}, "IDP_EGRESS_CA"),
     ("production with a movable clock", PRODUCTION, {"IDP_CLOCK_OFFSET_FILE": "var/offset"}, "IDP_CLOCK_OFFSET_FILE"),
     ("test with a clock moved from elsewhere", TEST, {"IDP_CLOCK_OFFSET_FILE": "/etc/offset"}, "IDP_CLOCK_OFFSET_FILE"),
     ("test with a clock moved from above var", TEST, {"IDP_CLOCK_OFFSET_FILE": "var/../offset"}, "IDP_CLOCK_OFFSET_FILE"),
@@ -175,7 +175,7 @@ def test_settings_cannot_be_changed_afterwards() -> None:
     """What was judged is what is used."""
     read = read_settings(PRODUCTION)
     with pytest.raises(ValueError, match="frozen"):
-        read.mode = "demo"  # type: ignore[assignment]
+        read.mode = "demo"  # type: ignore[assignment]  # that is what is tried
 
 
 @pytest.mark.parametrize(

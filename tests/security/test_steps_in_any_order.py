@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -120,7 +119,7 @@ def machine(op: Provider, journeys: Journeys, reached: list[str]) -> type[RuleBa
 
         @precondition(lambda self: self.has_form)
         @rule(place=st.integers(0, 1), right=st.booleans())
-        def give_password(self, place: int, right: bool) -> None:  # noqa: FBT001
+        def give_password(self, place: int, right: bool) -> None:
             person = self.people[place]
             self.send({"username": person.username, "password": person.password if right else "not the password"}, place, "password", right=right)
 
@@ -140,7 +139,7 @@ def machine(op: Provider, journeys: Journeys, reached: list[str]) -> type[RuleBa
 
         @precondition(lambda self: self.has_form)
         @rule(place=st.integers(0, 1), right=st.booleans())
-        def give_code(self, place: int, right: bool) -> None:  # noqa: FBT001
+        def give_code(self, place: int, right: bool) -> None:
             op.clock.advance(STEP)
             assert self.browser.page is not None
             offered = 'id="secret">' in self.browser.page.text
@@ -153,7 +152,7 @@ def machine(op: Provider, journeys: Journeys, reached: list[str]) -> type[RuleBa
 
         @precondition(lambda self: self.has_form)
         @rule(place=st.integers(0, 1), used=st.booleans())
-        def give_recovery_code(self, place: int, used: bool) -> None:  # noqa: FBT001
+        def give_recovery_code(self, place: int, used: bool) -> None:
             codes = self.people[place].recovery_codes
             if not codes:
                 return
@@ -274,11 +273,6 @@ def machine(op: Provider, journeys: Journeys, reached: list[str]) -> type[RuleBa
             return None
 
     return AnyOrder
-
-
-@pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
 
 
 def test_no_order_of_visits_and_forms_reaches_a_code_without_every_proof(op: Provider, journeys: Journeys) -> None:

@@ -20,6 +20,12 @@ GOOD_PASSWORD = "mưa rào trên mái tôn"
 _ordinals = itertools.count(1)
 
 
+PAGES = ("", "sign-in", "totp", "recovery-code", "enrol", "recovery-codes", "consent", "account", "level")
+"""Every page of an interaction, by the end of its address."""
+
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+
+
 @dataclass
 class Journeys:
     """A provider with three portals: one that is content with a password, one that wants two factors, one that wants checked people."""
@@ -185,7 +191,7 @@ class Journeys:
 
     def filled(self, endpoint: str) -> Filled:
         """Return a form of the endpoint, filled in so that it does what it is for when it is sent."""
-        return getattr(self, "_fill_" + endpoint)()  # type: ignore[no-any-return]
+        return getattr(self, "_fill_" + endpoint)()  # type: ignore[no-any-return]  # each of them returns one
 
     def _fill_sign_in(self) -> Filled:
         person = self.op.person(second_factor=False)
@@ -272,3 +278,32 @@ def rules_of(op: Provider) -> Iterator[Rule]:
 def session_of(browser: Browser) -> str | None:
     """Return the value of the browser's session cookie, if it has one."""
     return browser.cookies.get("motcua-session")
+
+
+def base_of(browser: Browser) -> str:
+    """Return the address of the interaction that a browser is in."""
+    return "/".join(browser.at.split("/")[:3])
+
+
+def has_code(answered: Answered) -> bool:
+    """Whether an answer carries a code to a portal, by address or by form."""
+    return "code=" in (answered.header("location") or "") or 'name="code" value=' in answered.text
+
+
+def proofs_of(journeys: Journeys, browser: Browser) -> dict[str, str]:
+    """The proofs that this browser would be given on each page: it knows its own cookie, and nothing else is in them."""
+    from idp.web.pages import forms
+    from idp.web.pages.forms import CsrfContext
+
+    key = journeys.op.rooms.keys.sealer.index("csrf", "forms")
+    context = {"csrf_context": CsrfContext(key, browser.cookies["motcua-browser"])}
+    classes = {
+        "consent": forms.ConsentForm,
+        "account": forms.SelectAccountForm,
+        "level": forms.ConfirmForm,
+        "recovery-codes": forms.KeepCodesForm,
+        "enrol": forms.EnrolTotpForm,
+        "recovery-code": forms.RecoveryCodeForm,
+        "totp": forms.TotpForm,
+    }
+    return {page: each(None, meta=context).proof for page, each in classes.items()}
