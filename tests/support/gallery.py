@@ -11,7 +11,8 @@ import secrets
 import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any, Final, Self, get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,7 @@ from idp.web.pages.values import (
     Asker,
     AuthenticatorEntry,
     ConsentEntry,
+    ErrorKind,
     Fact,
     Link,
     Purpose,
@@ -94,7 +96,7 @@ def form(kind: type[forms.Form], typed: dict[str, str] | None = None, **options:
 def qr_code() -> Markup:
     """Return a QR code as inline SVG without any style attribute, as the strict policy wants it."""
     code = segno.make(f"otpauth://totp/M%E1%BB%99t%20C%E1%BB%ADa:4471?secret={SECRET}&issuer=M%E1%BB%99t%20C%E1%BB%ADa")
-    return Markup(code.svg_inline(omitsize=True, border=2, svgclass=None, lineclass=None))  # noqa: S704 (ours)
+    return Markup(code.svg_inline(omitsize=True, border=2, svgclass=None, lineclass=None))  # noqa: S704 - our own picture
 
 
 def shots() -> list[Shot]:
@@ -281,7 +283,7 @@ def _home() -> Iterable[Shot]:
             ),
         },
     )
-    only_password = (AuthenticatorEntry("password", AT), AuthenticatorEntry("recovery_codes", None, 1))
+    only_password = (AuthenticatorEntry("password", AT), AuthenticatorEntry("recovery_codes", AT, 1))
     this = (SessionEntry("s1", "Firefox, Android", "", AT, AT, is_this=True),)
     new = {"name": LONG_NAME, "ial": 0, "authenticators": only_password, "sessions": this}
     yield Shot("home-new", "home.html", nobody | new)
@@ -292,24 +294,15 @@ def _words() -> Iterable[Shot]:
         yield Shot(page, f"{page}.html", {})
     yield Shot("busy", "busy.html", {"retry_url": "/", "reference": "7Q4K-M2XD", "asker": CAN_THO})
     fault = {"onward": None, "reference": "7Q4K-M2XD", "technical": None}
-    for kind in (
-        "portal_disabled",
-        "request_unreadable",
-        "sign_in_over",
-        "forged",
-        "no_cookie",
-        "code_over",
-        "sign_out_unreadable",
-        "not_allowed",
-        "too_large",
-        "unexpected",
-    ):
-        yield Shot(f"error-{kind}", "error.html", fault | {"kind": kind})
-    technical = "invalid_request: redirect_uri=https://dichvucong.cantho.example/quay-lai-tu-mot-cua is not registered"
-    yield Shot("error-address", "error.html", fault | {"kind": "address_unknown", "technical": technical})
-    yield Shot("error-portal", "error.html", fault | {"kind": "portal_unknown", "technical": "unknown client_id"})
-    onward = Link(N_("To the first page"), "/")
-    yield Shot("error-not-found", "error.html", fault | {"kind": "not_found", "onward": onward})
+    beside: dict[str, dict[str, Any]] = {
+        "address_unknown": {
+            "technical": "invalid_request: redirect_uri=https://dichvucong.cantho.example/quay-lai-tu-mot-cua is not registered"
+        },
+        "portal_unknown": {"technical": "unknown client_id"},
+        "not_found": {"onward": Link(N_("To the first page"), "/")},
+    }
+    for kind in get_args(ErrorKind):
+        yield Shot(f"error-{kind}", "error.html", fault | {"kind": kind} | beside.get(kind, {}))
 
 
 class Gallery:
@@ -321,7 +314,7 @@ class Gallery:
         zone = ZoneInfo("Asia/Ho_Chi_Minh")
         self._renderer = Renderer(self._assets, zone=zone, bytecode_folder=bytecode_folder)
         self._shots = {shot.name: shot for shot in shots()}
-        self._server: WSGIServer = make_server("127.0.0.1", port, self._answer, handler_class=_Quiet)
+        self._server: WSGIServer = make_server("127.0.0.1", port, self._answer, _Threading, _Quiet)
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -376,8 +369,14 @@ def _policy(nonce: str) -> str:
     )
 
 
+class _Threading(ThreadingMixIn, WSGIServer):
+    """A browser opens connections ahead of need: one that says nothing must not hold up the others."""
+
+    daemon_threads = True
+
+
 class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name of the standard library)
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the standard library
         """Write nothing."""
 
 
