@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 (a script, in no package)
 """Writes `docs/reference/` from the sources, so that settings, commands, addresses, events and errors are never told twice.
 
 `python docs/generate.py` writes; with `--check` it changes nothing and fails where a page is out of date.

@@ -1,7 +1,7 @@
-# ruff: noqa: INP001 (a script, in no package)
 """Brings the Vietnamese catalogue up to the sources: new messages come in empty, those that nobody says any more go.
 
-Run by `make messages`. Never guesses a translation. The header of the catalogue is kept as it stands.
+Run as `python frontend/messages.py`; `make messages` only compiles. Never guesses a translation.
+The header of the catalogue is kept as it stands.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 def main() -> int:
     """Merge, say what has to be translated, and return 1 when there is anything."""
     with (TRANSLATIONS / "babel.cfg").open(encoding="utf-8") as mapping:
-        methods, options = parse_mapping_cfg(mapping)  # type: ignore[no-untyped-call]
+        methods, options = parse_mapping_cfg(mapping)  # type: ignore[no-untyped-call]  # Babel has no complete types
     template = Catalog()
     for _, _, message, _, context in extract_from_dir(PACKAGE, methods, options, keywords=KEYWORDS):
         template.add(message, context=context)

@@ -23,14 +23,14 @@ def main() -> int:
     try:
         settings = PortalSettings.from_environment(os.environ)
     except SettingsRefused as refusal:
-        print(f"portal: {refusal}", file=sys.stderr)  # noqa: T201
+        print(f"portal: {refusal}", file=sys.stderr)
         return 2
     load_or_make_key(settings.var)
     if asked.make_key:
-        print(settings.var / PUBLIC_FILE)  # noqa: T201
+        print(settings.var / PUBLIC_FILE)
         return 0
     host, port = settings.bind
-    print(f"{settings.name}: {settings.url} ({settings.client_id} at {settings.issuer})", flush=True)  # noqa: T201
+    print(f"{settings.name}: {settings.url} ({settings.client_id} at {settings.issuer})", flush=True)
     Granian(
         "clients.portal.app:from_environment",
         factory=True,

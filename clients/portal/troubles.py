@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import render_template
@@ -66,7 +67,7 @@ def provider_trouble(error: Exception) -> tuple[str, int] | tuple[str, int, dict
 def http_trouble(error: HTTPException) -> tuple[str, int]:
     """Dress what Flask itself refuses."""
     status = error.code or 400
-    return trouble("not_found" if status == 404 else "bad_request", status)  # noqa: PLR2004
+    return trouble("not_found" if status == HTTPStatus.NOT_FOUND else "bad_request", status)
 
 
 def unexpected_trouble(error: Exception) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -80,7 +81,7 @@ def find_all() -> list[Finding]:
         if url is not None
     }
     for role, database in databases.items():
-        looks[f"database as {role}"] = lambda database=database, role=role: _look_at_database(database, role)  # type: ignore[misc]
+        looks[f"database as {role}"] = partial(_look_at_database, database, role)
     if "app" in databases:
         app = databases["app"]
         looks |= {

@@ -78,9 +78,9 @@ def _document_of(running: Running, var: Path) -> Mapping[str, Any]:
 
 def _compose() -> Composition:
     """Return how settings become rooms; loaded only when something has to be made."""
-    from idp.app import key_encryption, make_clock, serving_rooms  # noqa: PLC0415 - heavy, and a second run needs none of it
-    from idp.keys.service import KeyKeeper  # noqa: PLC0415
-    from idp.storage.postgres import Database  # noqa: PLC0415
+    from idp.app import key_encryption, make_clock, serving_rooms
+    from idp.keys.service import KeyKeeper
+    from idp.storage.postgres import Database
 
     def keeper(settings: Settings, clock: Clock) -> KeyKeeper:
         if settings.database_owner_url is None:
@@ -114,10 +114,10 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
 @answering
 def code(frame: Frame, username: str) -> None:
     """Print the TOTP code that a demo account's authenticator would show now, for those who have none at hand."""
-    import pyotp  # noqa: PLC0415 - only here
+    import pyotp
 
-    from idp.app import make_clock  # noqa: PLC0415 - as above
-    from idp.cli.composition import command_settings  # noqa: PLC0415
+    from idp.app import make_clock
+    from idp.cli.composition import command_settings
 
     settings = command_settings()
     _require_demo(settings)
@@ -135,8 +135,8 @@ def code(frame: Frame, username: str) -> None:
 @answering
 def people(frame: Frame, count: int, ial: int) -> None:
     """Make more synthetic people with password and TOTP on the running demo, for load and attack tests."""
-    from idp.cli.composition import command_settings, opened_rooms  # noqa: PLC0415 - heavy
-    from idp.demo.data import how_many_at_once, make_people  # noqa: PLC0415
+    from idp.cli.composition import command_settings, opened_rooms
+    from idp.demo.data import how_many_at_once, make_people
 
     settings = command_settings()
     _require_demo(settings)

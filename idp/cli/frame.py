@@ -95,8 +95,8 @@ def sentence_of(refusal: Refusal) -> str:
 
 def _sentence_of_database(error: Exception) -> str | None:
     """Return what an operator can do about an error of the database's, or None for a fault of ours. Never its values."""
-    import psycopg  # noqa: PLC0415 - heavy, and most calls end well
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+    import psycopg
+    from sqlalchemy.exc import DBAPIError
 
     cause = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(cause, psycopg.Error):

@@ -24,8 +24,8 @@ _COME_BACK_AFTER: Final = 2.0
 @answering
 def serve(frame: Frame) -> None:
     """Serve until told to stop (SIGTERM). Reads the settings from the environment; needs both engines' URLs."""
-    from idp import app  # noqa: PLC0415 - what serves is heavy, and only this command needs it
-    from idp.cli.composition import require_fitting_database  # noqa: PLC0415
+    from idp import app
+    from idp.cli.composition import require_fitting_database
 
     settings = read_settings(environment())
     if settings.database_url is None:
@@ -42,8 +42,8 @@ def serve(frame: Frame) -> None:
 @answering
 def worker(frame: Frame) -> None:
     """Deliver notices, lift locks that ended, purge what has passed, until told to stop (SIGTERM). Several may run."""
-    from idp.app import job_handlers, make_clock, periodic_jobs  # noqa: PLC0415 - as above
-    from idp.jobs.worker import build_worker  # noqa: PLC0415
+    from idp.app import job_handlers, make_clock, periodic_jobs
+    from idp.jobs.worker import build_worker
 
     settings = read_settings(environment())
     url = settings.database_worker_url
@@ -61,9 +61,9 @@ def worker(frame: Frame) -> None:
 
 def _rooms_when_possible(frame: Frame, settings: Settings, url: str, clock: Clock) -> Rooms:
     """Return the rooms of a worker once the database answers: a node that starts first waits."""
-    from idp.app import wanted_rooms  # noqa: PLC0415 - as above
-    from idp.cli.composition import require_fitting_database  # noqa: PLC0415
-    from idp.rooms import build_rooms  # noqa: PLC0415
+    from idp.app import wanted_rooms
+    from idp.cli.composition import require_fitting_database
+    from idp.rooms import build_rooms
 
     waits = False
     while True:
@@ -84,10 +84,10 @@ def migrate(frame: Frame) -> None:
 
     Safe to run again, and beside a running service.
     """
-    from idp.app import make_clock  # noqa: PLC0415 - as above
-    from idp.cli.composition import command_settings  # noqa: PLC0415
-    from idp.storage import migrations  # noqa: PLC0415
-    from idp.storage.deployment import Deployment, write_deployment  # noqa: PLC0415
+    from idp.app import make_clock
+    from idp.cli.composition import command_settings
+    from idp.storage import migrations
+    from idp.storage.deployment import Deployment, write_deployment
 
     settings = command_settings()
     if settings.database_owner_url is None:
@@ -107,10 +107,10 @@ def migrate(frame: Frame) -> None:
 
 def _assess(frame: Frame, url: str, settings: Settings, clock: Clock) -> int:
     """Compute levels anew that were computed under another policy (decision 0013)."""
-    from idp.assurance.policy import load_policy  # noqa: PLC0415 - as above
-    from idp.assurance.service import Levels  # noqa: PLC0415
-    from idp.audit.model import Origin  # noqa: PLC0415
-    from idp.storage.postgres import Database  # noqa: PLC0415
+    from idp.assurance.policy import load_policy
+    from idp.assurance.service import Levels
+    from idp.audit.model import Origin
+    from idp.storage.postgres import Database
 
     database = Database(url, name="idp migrate", pool=1)
     try:
@@ -122,8 +122,8 @@ def _assess(frame: Frame, url: str, settings: Settings, clock: Clock) -> int:
 
 def _require_own(url: str, settings: Settings) -> None:
     """Stop before anything is migrated that is not ours."""
-    from idp.storage.deployment import Deployment, find_deployment, require_same_kind  # noqa: PLC0415 - as above
-    from idp.storage.postgres import Database  # noqa: PLC0415
+    from idp.storage.deployment import Deployment, find_deployment, require_same_kind
+    from idp.storage.postgres import Database
 
     database = Database(url, name="idp migrate", pool=1)
     try:

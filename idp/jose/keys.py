@@ -25,6 +25,7 @@ SMALLEST_CLIENT_RSA: Final = 2048
 SMALLEST_OWN_RSA: Final = 3072
 _LARGEST_RSA: Final = 8192
 _MOST_KEYS: Final = 16
+_LONGEST_KID: Final = 256
 
 ALGORITHMS_OF: Final[Mapping[str, frozenset[str]]] = {
     "P-256": frozenset({"ES256"}),
@@ -191,8 +192,8 @@ def _read(member: object, smallest_rsa: int) -> _PublicKey:
 
 def _read_use(member: Mapping[str, Any]) -> tuple[str | None, str | None]:
     kid, alg = member.get("kid"), member.get("alg")
-    if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= 256):  # noqa: PLR2004
-        raise UnfitKey("kid is not a text of 1 to 256 characters")
+    if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LONGEST_KID):
+        raise UnfitKey(f"kid is not a text of 1 to {_LONGEST_KID} characters")
     if alg is not None and not isinstance(alg, str):
         raise UnfitKey("alg is not a text")
     if member.get("use", "sig") != "sig":
@@ -230,7 +231,7 @@ def _family(key: Key) -> str:
 def _require_strength(key: Key, member: Mapping[str, Any]) -> None:
     if isinstance(key, RSAKey):
         numbers = key.public_key.public_numbers()
-        if not (65537 <= numbers.e < 2**64 and numbers.e & 1):  # noqa: PLR2004
+        if not (65537 <= numbers.e < 2**64 and numbers.e & 1):  # noqa: PLR2004 - odd and above 2^16 (FIPS 186-5 §A.1.1)
             raise UnfitKey("the public exponent of an RSA key is not an odd number of at least 65537")
         if numbers.n % 2 == 0 or _is_of_close_primes(numbers.n):
             raise UnfitKey("the modulus of an RSA key is easily factored")

@@ -186,3 +186,13 @@ def test_production_code_asserts_nothing_that_optimisation_would_remove() -> Non
             if re.match(r"\s+assert ", line):
                 assert "# noqa: S101" in line, f"{path}: {line.strip()}"
                 assert " is not None" in line or "isinstance(" in line, f"{path}: {line.strip()}"
+
+
+def test_every_exception_to_a_rule_says_why() -> None:
+    """A `noqa` or `type: ignore` names its rule and has a reason beside it; what a whole folder may do stands in pyproject.toml."""
+    said = re.compile(r"# (?:noqa: [A-Z0-9, ]+ - \S|type: ignore\[[a-z, -]+\]  # \w)")
+    for path in [*ROOT.glob("*/**/*.py")]:
+        if {".venv", "node_modules"}.isdisjoint(path.parts) and path != Path(__file__):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                for mark in re.findall(r"# ?(?:ruff: )?(?:noqa|type: ignore)[^#]*(?:# \w[^#]*)?", line):
+                    assert said.match(mark.replace("ruff: ", "")), f"{path.relative_to(ROOT)}: {line.strip()}"

@@ -7,8 +7,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from idp.oidc.discovery import PATHS
 from tests.support.journeys import Journeys, rules_of
 from tests.support.provider import Browser, Provider
@@ -58,11 +56,6 @@ STRANGER: dict[str, tuple[int, int, int, int]] = {
     "/static/<file>": (404, 404, 405, 200),
 }
 """What a stranger is answered who brings nothing: no cookie, no parameter, no proof, and `nothing` where an address has a name."""
-
-
-@pytest.fixture(scope="module")
-def journeys(op: Provider) -> Journeys:
-    return Journeys(op)
 
 
 def sources_of(folder: str) -> str:

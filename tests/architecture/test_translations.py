@@ -24,7 +24,7 @@ MARKUP = re.compile(r"<[^>]+>")
 def extract() -> dict[str, str]:
     """Return every message of the sources, with the file that says it."""
     with (TRANSLATIONS / "babel.cfg").open(encoding="utf-8") as mapping:
-        methods, options = parse_mapping_cfg(mapping)  # type: ignore[no-untyped-call]
+        methods, options = parse_mapping_cfg(mapping)  # type: ignore[no-untyped-call]  # Babel has no complete types
     said: dict[str, str] = {}
     for file, _, message, _, _ in extract_from_dir(PACKAGE, methods, options, keywords=KEYWORDS):
         said.setdefault(message[0] if isinstance(message, tuple) else message, file)

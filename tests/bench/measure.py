@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.bench.figures import Figures, figures_of, median_of
@@ -102,17 +103,21 @@ def read_usage(subject: Subject) -> Usage:
     return Usage(processor_ms(processes, groups.server), processor_ms(processes, groups.stores))
 
 
+def _next(queue: list[Conversation[None]]) -> Conversation[None] | None:
+    return queue.pop() if queue else None
+
+
 def open_visits(load: Load) -> None:
     """Sign in the visits that stay, and let everybody else sign in and agree once, so that later no page asks them."""
     opening = [[load.open_visit(visit)] for visit in load.visits]
-    converse(load.origin, [lambda queue=queue: queue.pop() if queue else None for queue in opening])  # type: ignore[misc]
+    converse(load.origin, [partial(_next, queue) for queue in opening])
     run_batch(load, "sign_in", len(load.people.waiting))
 
 
 def renew_access(load: Load) -> None:
     """Give each visit a fresh access token, so that none expires in the middle of a measurement."""
     fresh = [[load.sso(visit)] for visit in load.visits]
-    converse(load.origin, [lambda queue=queue: queue.pop() if queue else None for queue in fresh])  # type: ignore[misc]
+    converse(load.origin, [partial(_next, queue) for queue in fresh])
 
 
 def warm(load: Load, settings: Settings) -> None:

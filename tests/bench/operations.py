@@ -47,7 +47,7 @@ class WrongAnswerError(Exception):
     """An answer was not what the specifications promise; the measurement is worth nothing then."""
 
 
-def require(holds: bool, what: str, answer: Answer) -> None:  # noqa: FBT001 - reads like an assertion
+def require(holds: bool, what: str, answer: Answer) -> None:
     """Refuse an answer that does not hold."""
     if not holds:
         message = f"{what}: {answer.status} {dict(answer.headers)} {answer.body[:1000]!r}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.faults import Ledger, Load, Seen, World, asking_for_metadata, own_world, under_load, wait_until
+from tests.support.faults import Ledger, Load, Seen, World, asking_for_metadata, own_world, under_load, wait_for_more, wait_until
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -96,8 +96,7 @@ def test_sessions_that_are_ended_again_and_again_cost_a_few_answers_and_no_500(w
     rounds = 15
     with under_load(asking_for_metadata(world), ledger.signing_in(world), ledger.signing_in(world)) as load:
         for _ in range(rounds):
-            done = len(ledger.access)
-            wait_until(lambda done=done: len(ledger.access) >= done + 8, within=20)  # type: ignore[misc]
+            wait_for_more(ledger.access, 8, within=20)
             world.owner("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'idp_app'")
 
     require_clean(load.seen, within=2)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.support.faults import Load, World, furnish, own_engines, under_load, wait_until
+from tests.support.faults import Load, World, furnish, own_engines, under_load, wait_for_more, wait_until
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("faults")
@@ -96,14 +96,12 @@ def test_two_nodes_restarted_one_after_the_other_fail_nobody(world: World, nodes
     """Not ready first, then no more connections, then the end: 0 failures."""
     with Proxy(nodes) as proxy, under_load(signing_in(world, proxy), signing_in(world, proxy)) as load:
         for node in nodes:
-            done = len(load.seen)
-            wait_until(lambda done=done: len(load.seen) > done + 20, within=20)  # type: ignore[misc]
+            wait_for_more(load.seen, 21, within=20)
             assert node.process is not None
             node.process.send_signal(signal.SIGTERM)
             assert node.process.wait(15) == 0
             node.start()
-        done = len(load.seen)
-        wait_until(lambda: len(load.seen) > done + 20, within=20)
+        wait_for_more(load.seen, 21, within=20)
 
     assert load.statuses("authorize").keys() == {303}
     assert load.statuses("token").keys() == {200}

@@ -10,11 +10,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from idp.kernel.digests import digest
-from tests.support.faults import Ledger, Load, World, own_world, require_leaves, under_load, wait_until
+from tests.support.faults import Ledger, Load, World, own_world, require_leaves, under_load, wait_for_more, wait_until
 from tests.support.races import at_once
 from tests.support.served import Served
 
@@ -83,6 +84,10 @@ class Retrying:
         return step_of
 
 
+def has_come(moment: float) -> bool:
+    return time.monotonic() > moment
+
+
 def test_workers_and_whole_nodes_killed_at_random_moments_break_no_invariant(world: World, nodes: tuple[Served, Served]) -> None:
     """A code that was lost with its answer is a clean invalid_grant; nothing acknowledged is missing, nothing is there twice."""
     chance, portal, killed = random.Random(19), Retrying(world), 0  # noqa: S311 - moments, not secrets
@@ -91,7 +96,7 @@ def test_workers_and_whole_nodes_killed_at_random_moments_break_no_invariant(wor
         for turn in range(ROUNDS):
             place = 1 + turn % WORKERS
             again_at = last_killed.get(place, 0.0) + CRASH_LOOP
-            wait_until(lambda again_at=again_at: time.monotonic() > again_at, within=10)  # type: ignore[misc]
+            wait_until(partial(has_come, again_at), within=10)
             victims = [pid_of(node, place) for node in nodes]
             for pid in victims:
                 time.sleep(chance.uniform(0, 0.05))  # not for luck: the moment of the kill is what varies
@@ -99,8 +104,7 @@ def test_workers_and_whole_nodes_killed_at_random_moments_break_no_invariant(wor
             last_killed[place] = time.monotonic()
             killed += len(victims)
         for _ in range(WHOLE_KILLS):
-            done = len(load.seen)
-            wait_until(lambda done=done: len(load.seen) > done + 10, within=20)  # type: ignore[misc]
+            wait_for_more(load.seen, 11, within=20)
             for node in nodes:
                 time.sleep(chance.uniform(0, 0.05))
                 node.kill()

@@ -8,10 +8,11 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -42,6 +43,12 @@ def wait_until(holds: Callable[[], bool], *, within: float, what: str = "") -> f
         assert time.monotonic() - began < within, f"not within {within} s: {what or holds}"
         time.sleep(0.02)
     return time.monotonic() - began
+
+
+def wait_for_more(counted: Sized, more: int, *, within: float) -> None:
+    """Wait until that many more were counted."""
+    before = len(counted)
+    wait_until(lambda: len(counted) >= before + more, within=within)
 
 
 @dataclass
@@ -258,7 +265,7 @@ def asking_for_metadata(world: World) -> Callable[[Load], Callable[[], None]]:
     def step_of(load: Load) -> Callable[[], None]:
         def step() -> None:
             for kind, path in (("discovery", "/.well-known/openid-configuration"), ("jwks", "/jwks")):
-                load.timed(kind, lambda path=path: world.served.get(path))  # type: ignore[misc]
+                load.timed(kind, partial(world.served.get, path))
 
         return step
 

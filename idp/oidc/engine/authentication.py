@@ -121,7 +121,7 @@ class Assertion(JWTBearerClientAssertion):  # type: ignore[misc]  # the library 
             raise InvalidClient(refusal.detail) from None
         if not self._take(record, good):
             raise InvalidClient("jti used before")
-        return self.authenticate_client(record)  # type: ignore[no-any-return]
+        return self.authenticate_client(record)  # type: ignore[no-any-return]  # the library has no complete types
 
     def _take(self, record: ClientRecord, claims: Mapping[str, Any]) -> bool:
         jti = claims["jti"]

@@ -122,7 +122,7 @@ class Desk:
     @staticmethod
     def asker(client: Client, wants: str = "sign_in") -> Callable[[str], Asker]:
         """Return who asks, in whatever language the page turns out to be in."""
-        return lambda locale: Asker(client.name(locale), client.origin, wants)  # type: ignore[arg-type]  # one of its four words
+        return lambda locale: Asker(client.name(locale), client.origin, wants)  # type: ignore[arg-type]  # one of its words
 
     def page(
         self, template: str, asked: AuthorizationRequest, *, wants: str = "sign_in", status: int = 200, **values: Any
@@ -142,7 +142,7 @@ class Desk:
     @staticmethod
     def told(client: Client, state: str, locale: Locale) -> ToldPortal:
         """Return a portal as the sign-out pages show it to readers of `locale`."""
-        return ToldPortal(client.name(locale), client.origin, state)  # type: ignore[arg-type]  # one of its four words
+        return ToldPortal(client.name(locale), client.origin, state)  # type: ignore[arg-type]  # one of its words
 
     # errors ------------------------------------------------------------------------------------------------------------------------------
 

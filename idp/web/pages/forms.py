@@ -69,7 +69,7 @@ class BrowserCsrf(CSRF):
         self._purpose = form.purpose  # type: ignore[attr-defined]  # only our forms name this class
         return list(super().setup_form(form))
 
-    def generate_csrf_token(self, csrf_token_field: CSRFTokenField) -> str:  # noqa: ARG002
+    def generate_csrf_token(self, csrf_token_field: CSRFTokenField) -> str:  # noqa: ARG002 - WTForms' signature
         """Return the proof for this browser and purpose; empty when there is nothing to bind it to."""
         if self._context is None or not self._context.key or not self._context.browser:
             return ""
@@ -77,7 +77,7 @@ class BrowserCsrf(CSRF):
         mac = hmac.new(self._context.key, text, hashlib.sha256).digest()
         return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
-    def validate_csrf_token(self, form: BaseForm, field: CSRFTokenField) -> None:  # noqa: ARG002
+    def validate_csrf_token(self, form: BaseForm, field: CSRFTokenField) -> None:  # noqa: ARG002 - WTForms' signature
         """Compare in constant time. Raises StopValidation when the proof is absent or another's."""
         sent = (field.data or "").encode("utf-8", "backslashreplace")
         if not field.current_token or not hmac.compare_digest(field.current_token.encode(), sent):
@@ -101,7 +101,7 @@ class Form(WtForm):
         locales = ()
         cache_translations = False
 
-        def get_translations(self, form: BaseForm) -> None:  # noqa: ARG002
+        def get_translations(self, form: BaseForm) -> None:  # noqa: ARG002 - WTForms' signature
             """WTForms translates nothing: its own messages are never used."""
             return
 
@@ -148,7 +148,7 @@ def _filled(message: str) -> InputRequired:
 
 
 def _matching(pattern: re.Pattern[str], message: str) -> Callable[[BaseForm, Field], None]:
-    def check(form: BaseForm, field: Field) -> None:  # noqa: ARG001
+    def check(form: BaseForm, field: Field) -> None:  # noqa: ARG001 - WTForms' signature
         if not pattern.fullmatch(field.data):
             raise StopValidation(message)
 
@@ -160,7 +160,7 @@ def _personal_number(form: BaseForm, field: Field) -> None:
         raise StopValidation(N_("A personal number has 12 digits. Check what you typed."))
 
 
-def _within_bytes(form: BaseForm, field: Field) -> None:  # noqa: ARG001
+def _within_bytes(form: BaseForm, field: Field) -> None:  # noqa: ARG001 - WTForms' signature
     if len((field.data or "").encode("utf-8", "backslashreplace")) > MAX_PASSWORD_BYTES:
         raise StopValidation(PASSWORD_TOO_LONG)
 

@@ -91,7 +91,7 @@ class Renderer:
             lstrip_blocks=True,
             extensions=["jinja2.ext.i18n"],
         )
-        environment.install_gettext_translations(  # type: ignore[attr-defined]
+        environment.install_gettext_translations(  # type: ignore[attr-defined]  # the extension adds it
             self._translations[locale], newstyle=True
         )
         environment.policies["ext.i18n.trimmed"] = True

@@ -57,7 +57,7 @@ def test_a_session_proves_what_stands_in_it() -> None:
 
 def test_an_account_is_chosen_in_the_interaction_and_no_other_is() -> None:
     def selected(**settled: object) -> bool:
-        return proved_in(standing(), Interaction("it", "browser", "portal", {}, 0.0, **settled)).selected  # type: ignore[arg-type]
+        return proved_in(standing(), Interaction("it", "browser", "portal", {}, 0.0, **settled)).selected  # type: ignore[arg-type]  # by name, as the case has it
 
     assert not selected()
     assert selected(selected=str(ACCOUNT))

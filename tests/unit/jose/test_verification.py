@@ -38,7 +38,7 @@ def expected(**changed: object) -> Expected:
         "required": frozenset({"iss", "sub", "aud", "exp", "jti"}),
         "longest_life": timedelta(minutes=10),
     }
-    return Expected(**(given | changed))  # type: ignore[arg-type]
+    return Expected(**(given | changed))  # type: ignore[arg-type]  # by name, as the case has it
 
 
 def part(value: object) -> str:
