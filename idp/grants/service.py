@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from idp.storage.postgres import Database, Row, Transaction
 
 
-_INTROSPECT: Final = {ACCESS: store.INTROSPECT_ACCESS, REFRESH: store.INTROSPECT_REFRESH}
+_INTROSPECT: Final = {ACCESS: (store.INTROSPECT_ACCESS, store.INTROSPECT_CLIENT_ACCESS), REFRESH: (store.INTROSPECT_REFRESH,)}
+"""What is asked of a token by its first letters, the commonest first."""
 
 
 class Grants:
@@ -245,11 +246,12 @@ class Grants:
 
     def introspect(self, token: str, caller_id: UUID, *, may_ask_all: bool) -> Row | None:
         """Return what a live token is good for, or None; a caller learns nothing of a token it may not ask about."""
-        statement = _INTROSPECT.get(token[: len(ACCESS)])
-        if statement is None:
-            return None
         asked = {"digest": digest(token), "caller_id": caller_id, "may_ask_all": may_ask_all, "now": self._clock.now()}
-        return self._database.step(statement, asked)
+        for statement in _INTROSPECT.get(token[: len(ACCESS)], ()):
+            found = self._database.step(statement, asked)
+            if found is not None:
+                return found
+        return None
 
     def revoke(self, token: str, client_id: UUID, origin: Origin) -> None:
         """Kill the client's own token; an unknown or foreign one is left alone, and nobody learns which it was.

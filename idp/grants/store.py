@@ -283,24 +283,30 @@ SELECT p.holder_id, p.locale, {_DISCLOSED_COLUMNS} FROM found p
 _CALLER: Final = """
 JOIN client_alive caller ON caller.id = %(caller_id)s AND caller.until > %(now)s AND (%(may_ask_all)s OR caller.id = t.client_id)"""
 
-_INTROSPECTED: Final = """t.scopes, t.issued_at, t.expires_at, g.sub, g.acr, g.ial, g.aal, g.amr, g.auth_time,
-       CASE WHEN caller.id = t.client_id THEN caller.client_id
-            ELSE (SELECT c.client_id FROM client_alive c WHERE c.id = t.client_id) END AS client_id"""
+_GRANTED: Final = "t.scopes, t.issued_at, t.expires_at, g.client_name AS client_id, g.sub, g.acr, g.ial, g.aal, g.amr, g.auth_time"
 
 INTROSPECT_ACCESS: Final = f"""
-SELECT 'Bearer' AS token_type, {_INTROSPECTED}
+SELECT 'Bearer' AS token_type, {_GRANTED}
 FROM access_token t{_CALLER}
-LEFT JOIN LATERAL (
-    SELECT a.id, a.sub, a.acr, a.ial, a.aal, a.amr, a.auth_time FROM grant_alive a WHERE a.id = t.family_id AND a.until > %(now)s OFFSET 0
+JOIN LATERAL (
+    SELECT a.client_name, a.sub, a.acr, a.ial, a.aal, a.amr, a.auth_time FROM grant_alive a
+    WHERE a.id = t.family_id AND a.until > %(now)s OFFSET 0
 ) g ON true
 WHERE t.digest = %(digest)s AND t.revoked_at IS NULL AND t.expires_at > %(now)s
-  AND (g.id IS NOT NULL
-       OR t.family_id IS NULL AND t.issued_at >= (SELECT d.not_before FROM deployment d)
-          AND EXISTS (SELECT 1 FROM client_alive c WHERE c.id = t.client_id AND c.until > %(now)s AND t.issued_at >= c.not_before))
+"""
+
+# A token that a client got for itself: it lives as long as its client, and while neither was told to forget what came before.
+INTROSPECT_CLIENT_ACCESS: Final = f"""
+SELECT 'Bearer' AS token_type, t.scopes, t.issued_at, t.expires_at, c.client_id, NULL AS sub, NULL AS acr, NULL AS ial, NULL AS aal,
+       NULL AS amr, NULL AS auth_time
+FROM access_token t{_CALLER}
+JOIN client_alive c ON c.id = t.client_id AND c.until > %(now)s AND t.issued_at >= c.not_before
+WHERE t.digest = %(digest)s AND t.family_id IS NULL AND t.revoked_at IS NULL AND t.expires_at > %(now)s
+  AND t.issued_at >= (SELECT d.not_before FROM deployment d)
 """
 
 INTROSPECT_REFRESH: Final = f"""
-SELECT 'refresh_token' AS token_type, {_INTROSPECTED}
+SELECT 'refresh_token' AS token_type, {_GRANTED}
 FROM refresh_token t{_CALLER}
 JOIN grant_alive g ON g.id = t.family_id AND g.until > %(now)s
 WHERE t.digest = %(digest)s AND t.used_at IS NULL AND t.expires_at > %(now)s

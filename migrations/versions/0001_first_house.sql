@@ -451,7 +451,7 @@ WHERE c.withdrawn_at IS NULL;
 -- A family dies with the beginning of its session, not with its own: a code may be issued while what ends the session is under way.
 CREATE VIEW grant_alive WITH (security_invoker = true) AS
 SELECT f.id, f.kind, f.client_id, f.actor_account_id, f.principal_holder_id, f.mandate_id, f.consent_id, f.session_id, f.sid, f.sub,
-       f.scopes, f.claims, f.nonce, f.acr, f.ial, f.aal, f.amr, f.auth_time, f.issued_at, a.locale,
+       f.scopes, f.claims, f.nonce, f.acr, f.ial, f.aal, f.amr, f.auth_time, f.issued_at, a.locale, cl.client_id AS client_name,
        least(f.expires_at, a.until, cl.until, co.until, v.until, CASE f.kind WHEN 'offline' THEN 'infinity'
            ELSE coalesce((SELECT s.until FROM session_open s WHERE s.id = f.session_id), '-infinity') END) AS until
 FROM family f

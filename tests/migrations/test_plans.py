@@ -47,10 +47,11 @@ def statements(op: Provider) -> Mapping[str, str]:
         for name in ("access_token", "refresh_token"):
             portal.introspect(tokens[name])
         portal.code_for(browser, person, scope="openid profile")
-        portal.call("/token", {"grant_type": "client_credentials"})
+        portal.introspect(portal.call("/token", {"grant_type": "client_credentials"}).json["access_token"])
         portal.revoke(tokens["refresh_token"])
         browser.open("/")
     assert {"ISSUE_CODE", "ISSUE_CODE_AGAIN", "REDEEM_CODE", "REFRESH", "DISCLOSE", "READ_DISCLOSED", "REVOKE"} <= set(seen)
+    assert {"INTROSPECT_ACCESS", "INTROSPECT_CLIENT_ACCESS", "INTROSPECT_REFRESH"} <= set(seen)
     return seen
 
 
