@@ -216,6 +216,18 @@ class Accounts:
 
     # life and death --------------------------------------------------------------------------------------------
 
+    def may_be_activated_in(self, transaction: Transaction, account_id: UUID) -> bool:
+        """Hold an account and return whether it is neither locked nor closed, until the transaction ends.
+
+        Raises:
+            NoSuchAccount: there is none.
+        """
+        try:
+            self._hold(transaction, account_id)
+        except AccountClosed:
+            return False
+        return not self._held_locks(transaction, account_id)
+
     def activate_in(self, transaction: Transaction, account_id: UUID, origin: Origin) -> None:
         """Make an account active within a transaction. Its earlier sessions and grants are dead.
 
@@ -307,8 +319,7 @@ class Accounts:
         lifted = transaction.all(store.LIFT_LOCK, parameters | {"lifted_by": origin.operator or "the holder"})
         if not lifted:
             raise NoSuchLock
-        counted = transaction.one(store.COUNT_HELD_LOCKS, {"account_id": account_id})
-        left = int(counted.held) if counted is not None else 0
+        left = self._held_locks(transaction, account_id)
         transaction.run(store.FORGET_BEFORE, {"account_id": account_id, "now": now})
         for each in lifted:
             event = AccountUnlocked(origin, lock_id=each.id, left=left, because_it_ended=because_it_ended)
@@ -326,6 +337,11 @@ class Accounts:
             now = self._clock.now()
             transaction.run(store.CLOSE, {"account_id": account_id, "now": now})
             audit.record(transaction, AccountEnded(origin, reason=reason), now, {"account_id": account_id})
+
+    @staticmethod
+    def _held_locks(transaction: Transaction, account_id: UUID) -> int:
+        counted = transaction.one(store.COUNT_HELD_LOCKS, {"account_id": account_id})
+        return int(counted.held) if counted is not None else 0
 
     def _hold(self, transaction: Transaction, account_id: UUID) -> Row:
         """Hold the row, so that locks, unlocks and activations of one account follow each other."""

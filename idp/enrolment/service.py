@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from idp.accounts.declarations import national_part
-from idp.accounts.model import AccountClosed, AccountShown, AccountState
-from idp.accounts.store import HOLD_ACCOUNT
+from idp.accounts.model import AccountShown, AccountState
 from idp.audit import store as audit
 from idp.authenticators.model import CODE_BYTES, has_second, read_code, write_code
 from idp.enrolment import store
@@ -81,13 +80,11 @@ class Activation:
             NoSuchAccount: there is none.
             NotActivatable: it is locked or closed.
         """
-        shown = self._accounts.show(account_id)
-        if shown.is_locked or shown.state is AccountState.CLOSED:
-            raise NotActivatable
         code = write_code(random_bytes(CODE_BYTES))
         with self._database.transaction() as transaction:
             now = self._clock.now()
-            transaction.one(HOLD_ACCOUNT, {"account_id": account_id})
+            if not self._accounts.may_be_activated_in(transaction, account_id):
+                raise NotActivatable
             transaction.run(store.REPLACE_CODES, {"account_id": account_id, "now": now})
             row = {"digest": _digest(code), "account_id": account_id, "issued_by": by, "now": now}
             transaction.run(store.INSERT_CODE, row | {"expires_at": now + CODE_LIVES_FOR})
@@ -150,18 +147,19 @@ class Activation:
             if second_factor is None and self._authenticators.has_second_in(transaction, account_id):
                 raise SecondFactorRequired
             codes = self._bind(transaction, account_id, prepared, second_factor, origin)
-            try:
-                self._accounts.activate_in(transaction, account_id, origin)
-            except AccountClosed:
-                raise ActivationCodeRefused from None
+            self._accounts.activate_in(transaction, account_id, origin)
             event = ActivationCompleted(origin, with_second_factor=second_factor is not None)
             audit.record(transaction, event, self._clock.now(), {"account_id": account_id})
         return Activated(account_id, codes)
 
     def _take(self, transaction: Transaction, code: str, account_id: UUID) -> UUID:
-        """Use up the code. The account is held first, in the order in which `issue` holds, so that neither waits for ever."""
+        """Use up the code. The account is held first, in the order in which `issue` holds, so that neither waits for ever.
+
+        A lock may have come since `begin` looked, while the password was hashed: it is looked for again under the hold (law 1).
+        """
         now = self._clock.now()
-        transaction.one(HOLD_ACCOUNT, {"account_id": account_id})
+        if not self._accounts.may_be_activated_in(transaction, account_id):
+            raise ActivationCodeRefused
         taken = transaction.one(store.TAKE_CODE, {"digest": _digest(code), "now": now})
         if taken is None or taken.account_id != account_id or taken.replaced_at is not None or taken.expires_at <= now:
             raise ActivationCodeRefused

@@ -30,6 +30,7 @@ from tests.support.citizens import (
 )
 
 if TYPE_CHECKING:
+    from idp.authenticators.service.passwords import PreparedPassword
     from idp.kernel.clock import FixedClock
     from idp.kernel.sealing import Sealer
     from idp.storage.postgres import Database
@@ -173,6 +174,24 @@ def test_a_locked_or_closed_account_is_not_activated(rooms: Rooms, citizen: Citi
         complete(rooms, again)
     with pytest.raises(NoSuchAccount):
         rooms.activation.issue(uuid4(), by="officer.one", origin=AT_THE_COUNTER)
+
+
+def test_an_account_locked_while_its_password_is_hashed_is_not_activated(
+    rooms: Rooms, citizen: Citizen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 1: whoever locks because a code was stolen is not late; the thief's password never becomes the account's."""
+    code = issue(rooms, citizen)
+    prepare = rooms.passwords.prepare
+
+    def prepare_and_lock(password: str, words: tuple[str, ...]) -> PreparedPassword:
+        prepared = prepare(password, words)
+        rooms.accounts.lock(citizen.account_id, reason="r", legal_basis="b", origin=AT_THE_COUNTER)
+        return prepared
+
+    monkeypatch.setattr(rooms.passwords, "prepare", prepare_and_lock)
+    with pytest.raises(ActivationCodeRefused):
+        complete(rooms, code)
+    assert rooms.authenticators.possible(citizen.account_id) == set()
 
 
 def test_activating_anew_voids_everything_that_was_bound(rooms: Rooms, citizen: Citizen, clock: FixedClock) -> None:
