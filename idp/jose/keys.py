@@ -157,7 +157,16 @@ class PrivateJwk:
 
 
 def new_private_key(alg: str) -> PrivateJwk:
-    """Return a fresh private key for `alg`: ES256 (P-256) or RS256 (3072 bits). Its `kid` is its thumbprint (RFC 7638)."""
+    """Return a fresh private key for `alg`: ES256 (P-256) or RS256 (3072 bits). Its `kid` is its thumbprint (RFC 7638).
+
+    None begins with a hyphen: operators name keys on the command line.
+    """
+    while (made := _draw(alg)).kid.startswith("-"):
+        continue
+    return made
+
+
+def _draw(alg: str) -> PrivateJwk:
     key: Key
     if alg == "ES256":
         key = ECKey.generate_key("P-256", {"use": "sig", "alg": alg}, private=True)

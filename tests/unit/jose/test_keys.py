@@ -180,3 +180,8 @@ def test_the_half_hash_is_that_of_the_specification() -> None:
     assert half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y", "ES256") == "77QmUPtjPfzWtF2AnpK9RQ"
     assert len(half_hash("x", "ES384")) == 32
     assert len(half_hash("x", "Ed25519")) == len(half_hash("x", "ES512")) == 43
+
+
+def test_the_id_of_a_fresh_key_is_never_taken_for_an_option() -> None:
+    """A thumbprint is base64url: of 1,500 drawn once, 23 would begin with a hyphen."""
+    assert not [kid for kid in (new_private_key("ES256").kid for _ in range(1500)) if kid.startswith("-")]
