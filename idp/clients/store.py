@@ -41,9 +41,10 @@ _CHANGE: Final = """
 
 _REPLACE_DIGEST: Final = "UPDATE client SET secret_digest = %(secret_digest)s, updated_at = %(now)s WHERE id = %(id)s"
 
+# The point from which it is disabled is that of the first time: what was issued while that was under way stays forgotten.
 _DISABLE: Final = """
     UPDATE client
-    SET disabled_at = %(now)s, disabled_reason = %(reason)s, updated_at = %(now)s,
+    SET disabled_at = coalesce(disabled_at, %(now)s), disabled_reason = %(reason)s, updated_at = %(now)s,
         not_before = CASE WHEN %(end_grants)s THEN %(now)s ELSE not_before END
     WHERE id = %(id)s"""
 

@@ -283,6 +283,15 @@ def test_a_disabled_client_is_dead_at_once_stays_findable_and_says_why(clients: 
     assert [event["kind"] for event in events(database, "disabled")] == ["clients.added", "clients.disabled", "clients.enabled"]
 
 
+def test_a_client_disabled_twice_forgets_from_the_first_time_on(clients: Clients, database: Database, clock: FixedClock) -> None:
+    clients.import_([portal("twice")], origin=BY)
+    clients.disable("twice", "incident", origin=BY)
+    clock.advance(SECOND)
+    clients.disable("twice", "still", origin=BY, keep_grants=True)
+    clients.enable("twice", origin=BY)
+    assert one(database, "SELECT not_before FROM client_alive WHERE client_id = 'twice'").not_before == clock.now()
+
+
 def test_importing_a_disabled_client_again_does_not_enable_it(clients: Clients, clock: FixedClock) -> None:
     clients.import_([portal("stays-disabled")], origin=BY)
     clients.disable("stays-disabled", "incident", origin=BY)
