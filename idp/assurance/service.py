@@ -28,7 +28,7 @@ from idp.audit.model import Origin
 from idp.kernel.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from idp.kernel.clock import Clock
     from idp.storage.postgres import Database, Row, Transaction
@@ -148,18 +148,29 @@ class Levels:
         From then on what states a level that the evidence no longer carries is dead at every endpoint, without the hot statements
         knowing of policies (decision 0013). May be stopped, run again, and run beside serving nodes.
         """
-        done, after = 0, UUID(int=0)
+        done, finished = 0, set[str]()
+        while others := self.other_policies() - finished:
+            for policy_version in others:
+                for batch_of in self._under(policy_version, batch):
+                    for person_id in batch_of:
+                        with self._database.transaction() as transaction:
+                            self.assess(transaction, person_id, origin)
+                    done += len(batch_of)
+                    progress(done)
+            finished |= others  # a node with the former policy may still write under it: that is computed anew when it is read
+        return done
+
+    def _under(self, policy_version: str, batch: int) -> Iterator[list[UUID]]:
+        """Yield the persons whose level was computed under a policy, each once, in the order of their ids."""
+        after = UUID(int=0)
         while True:
             with self._database.transaction() as transaction:
-                wanted = {"after": after, "policy_version": self._policy.version, "most": batch}
-                found = transaction.all(store.FIND_UNDER_OTHER_POLICIES, wanted)
-            for row in found:
-                with self._database.transaction() as transaction:
-                    self.assess(transaction, row.person_id, origin)
+                wanted = {"policy_version": policy_version, "after": after, "most": batch}
+                found = [row.person_id for row in transaction.all(store.FIND_UNDER_POLICY, wanted)]
             if not found:
-                return done
-            done, after = done + len(found), found[-1].person_id
-            progress(done)
+                return
+            yield found
+            after = found[-1]
 
     def other_policies(self) -> set[str]:
         """Return versions of other policies under which somebody's level was computed: none when all are of the one in force."""

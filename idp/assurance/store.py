@@ -42,9 +42,9 @@ SELECT min(v.policy_version) AS first, max(v.policy_version) AS last FROM assess
 """
 """Two looks into an index, however many people there are."""
 
-FIND_UNDER_OTHER_POLICIES = """
+FIND_UNDER_POLICY = """
 SELECT v.person_id FROM assessment v
-WHERE v.person_id > %(after)s AND v.policy_version <> %(policy_version)s
+WHERE v.policy_version = %(policy_version)s AND v.person_id > %(after)s
 ORDER BY v.person_id
 LIMIT %(most)s
 """

@@ -253,7 +253,7 @@ CREATE TABLE assessment (                     -- what the evidence carries, writ
     policy_version text NOT NULL,
     assessed_at    timestamptz NOT NULL
 );
-CREATE INDEX assessment_policy ON assessment (policy_version);
+CREATE INDEX assessment_policy ON assessment (policy_version, person_id);
 
 CREATE VIEW assessed WITH (security_invoker = true) AS
 SELECT v.person_id, v.ial, v.policy_version, v.until

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from idp.assurance import store as assurance
 from idp.demo.engines import DatabaseUrls
 from idp.grants import store as grants
 from idp.sessions import store as sessions
@@ -74,6 +75,16 @@ def test_every_hot_statement_looks_up_by_keys(statements: Mapping[str, str], dat
             assert plan is not None
             found[name] = list(scans(plan[0][0]["Plan"]))
     assert {name: where for name, where in found.items() if where} == {}
+
+
+@pytest.mark.parametrize("statement", [assurance.FIND_OTHER_POLICIES, assurance.FIND_UNDER_POLICY])
+def test_an_upgrade_finds_what_to_compute_anew_by_keys(statement: str, database_urls: DatabaseUrls) -> None:
+    """However many people there are, where nobody is under another policy there is nothing to read."""
+    with psycopg.connect(database_urls.owner, autocommit=True) as connection:
+        connection.execute("SET enable_seqscan = off")
+        plan = connection.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + Compiled(statement).text).fetchone()
+    assert plan is not None
+    assert list(scans(plan[0][0]["Plan"])) == []
 
 
 def test_a_plan_that_reads_a_whole_index_is_seen(database_urls: DatabaseUrls) -> None:
