@@ -14,28 +14,50 @@ from uuid import UUID
 
 from idp.audit.store import RELATED
 from idp.kernel.clock import microseconds
+from idp.kernel.ids import first_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from idp.storage.postgres import Row, Transaction
+    from idp.storage.postgres import Database, Row
 
 State = Literal["intact", "erased", "altered"]
 
-_COLUMNS: Final = "id, at, kind, account_id, client_id, session_id, family_id, object_id, body, salt, leaf"
-_WANTED: Final = """
-    (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
-    AND (%(client_id)s::uuid IS NULL OR client_id = %(client_id)s)
-    AND (%(kind)s::text IS NULL OR kind = %(kind)s OR starts_with(kind, %(kind)s || '.'))"""
+_LAST_ID: Final = UUID(int=(1 << 128) - 1)
 
-LATEST: Final = f"""
-SELECT {_COLUMNS} FROM audit_event WHERE {_WANTED}
-ORDER BY id DESC LIMIT %(most)s
+_PAGE: Final = 5000
+"""Rows of the record that one statement reads: each is short, however long the record is (decision 0002)."""
+
+_COLUMNS: Final = "id, at, kind, account_id, client_id, session_id, family_id, object_id, body, salt, leaf"
+_OF_KIND: Final = "(%(kind)s::text IS NULL OR kind = %(kind)s OR starts_with(kind, %(kind)s || '.'))"
+
+LATEST_OF_ACCOUNT: Final = f"""
+SELECT {_COLUMNS} FROM audit_event
+WHERE account_id = %(account_id)s AND (%(client_id)s::uuid IS NULL OR client_id = %(client_id)s) AND {_OF_KIND}
+ORDER BY at DESC, id DESC LIMIT %(most)s
 """
 
-SINCE: Final = f"""
-SELECT {_COLUMNS} FROM audit_event WHERE at >= %(since)s AND {_WANTED}
-ORDER BY at, id LIMIT %(most)s
+# One row at least where the page holds any: `reached` says where the next page begins, whether or not something in it is wanted.
+_WANTED_OF_PAGE: Final = f"""
+LEFT JOIN page p ON (%(account_id)s::uuid IS NULL OR p.account_id = %(account_id)s)
+    AND (%(client_id)s::uuid IS NULL OR p.client_id = %(client_id)s) AND {_OF_KIND}"""
+
+PAGE_BEFORE: Final = f"""
+WITH page AS MATERIALIZED (
+    SELECT {_COLUMNS} FROM audit_event WHERE id < %(before)s ORDER BY id DESC LIMIT {_PAGE}
+)
+SELECT last.reached, p.*
+FROM (SELECT page.id AS reached FROM page ORDER BY page.id LIMIT 1) last {_WANTED_OF_PAGE}
+ORDER BY p.id DESC LIMIT %(most)s
+"""
+
+PAGE_AFTER: Final = f"""
+WITH page AS MATERIALIZED (
+    SELECT {_COLUMNS} FROM audit_event WHERE id > %(after)s ORDER BY id LIMIT {_PAGE}
+)
+SELECT last.reached, p.*
+FROM (SELECT page.id AS reached FROM page ORDER BY page.id DESC LIMIT 1) last {_WANTED_OF_PAGE}
+ORDER BY p.id
 """
 
 
@@ -61,15 +83,37 @@ class Recorded:
     """`intact`: the leaf matches; `erased`: body and salt were taken away by a rule; `altered`: somebody changed the row."""
 
 
-def latest(transaction: Transaction, wanted: Wanted, *, most: int) -> list[Recorded]:
-    """Return the last `most` events that are wanted, the oldest first."""
-    rows = transaction.all(LATEST, _parameters(wanted) | {"most": most})
-    return [_recorded(row) for row in reversed(rows)]
+def latest(database: Database, wanted: Wanted, *, most: int) -> list[Recorded]:
+    """Return the last `most` events that are wanted, the oldest first.
+
+    An account's are found by its index. What is rare is looked for through the whole record, a page at a time.
+    """
+    asked = _parameters(wanted) | {"most": most}
+    if wanted.account_id is not None:
+        with database.transaction() as transaction:
+            return [_recorded(row) for row in reversed(transaction.all(LATEST_OF_ACCOUNT, asked))]
+    found: list[Row] = []
+    before = _LAST_ID
+    while len(found) < most:
+        with database.transaction() as transaction:
+            rows = transaction.all(PAGE_BEFORE, asked | {"before": before, "most": most - len(found)})
+        if not rows:
+            break
+        found += [row for row in rows if row.id is not None]
+        before = rows[0].reached
+    return [_recorded(row) for row in reversed(found)]
 
 
-def since(transaction: Transaction, wanted: Wanted, at: datetime, *, most: int) -> list[Recorded]:
-    """Return up to `most` wanted events from `at` on, the oldest first."""
-    return [_recorded(row) for row in transaction.all(SINCE, _parameters(wanted) | {"since": at, "most": most})]
+def since(database: Database, wanted: Wanted, at: datetime) -> Iterator[Recorded]:
+    """Yield every wanted event from the millisecond of `at` on, in the order of their ids, which is that of their instants."""
+    after = first_id(at)
+    while True:
+        with database.transaction() as transaction:
+            rows = transaction.all(PAGE_AFTER, _parameters(wanted) | {"after": after})
+        if not rows:
+            return
+        yield from (_recorded(row) for row in rows if row.id is not None)
+        after = rows[0].reached
 
 
 def _parameters(wanted: Wanted) -> dict[str, object]:

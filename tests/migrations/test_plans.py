@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from idp.assurance import store as assurance
+from idp.audit import reading as audit
 from idp.demo.engines import DatabaseUrls
 from idp.grants import store as grants
 from idp.sessions import store as sessions
@@ -77,9 +78,9 @@ def test_every_hot_statement_looks_up_by_keys(statements: Mapping[str, str], dat
     assert {name: where for name, where in found.items() if where} == {}
 
 
-@pytest.mark.parametrize("statement", [assurance.FIND_OTHER_POLICIES, assurance.FIND_UNDER_POLICY])
-def test_an_upgrade_finds_what_to_compute_anew_by_keys(statement: str, database_urls: DatabaseUrls) -> None:
-    """However many people there are, where nobody is under another policy there is nothing to read."""
+@pytest.mark.parametrize("statement", [assurance.FIND_UNDER_POLICY, audit.LATEST_OF_ACCOUNT, audit.PAGE_BEFORE, audit.PAGE_AFTER])
+def test_what_upgrades_and_operators_ask_for_is_found_by_keys(statement: str, database_urls: DatabaseUrls) -> None:
+    """However many people there are, and however long the record is."""
     with psycopg.connect(database_urls.owner, autocommit=True) as connection:
         connection.execute("SET enable_seqscan = off")
         plan = connection.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + Compiled(statement).text).fetchone()

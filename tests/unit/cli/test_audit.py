@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+from uuid import UUID
 
+import pytest
+
+from idp.audit import reading
+from idp.audit.reading import Wanted
 from idp.storage.postgres import Database
 from tests.support.commands import Command, add
 
@@ -26,7 +31,28 @@ def test_a_room_and_a_kind_are_asked_for_by_name(command: Command) -> None:
     add(command, 202)
     of_room = command("audit", "tail", "--json", "--kind", "accounts").document["events"]
     assert {each["kind"].partition(".")[0] for each in of_room} == {"accounts"}
-    assert command("audit", "tail", "--json", "--kind", "account").document["events"] == []
+
+
+def test_a_kind_that_no_event_is_of_is_a_wrong_call(command: Command) -> None:
+    """An empty answer would look like an empty record."""
+    ended = command("audit", "tail", "--kind", "account")
+    assert (ended.code, ended.out) == (2, "")
+    assert "no event is of this kind. The rooms are accounts, assurance, authenticators," in " ".join(ended.err.split())
+
+
+def test_what_is_rare_is_found_behind_more_than_a_page(command: Command, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    account_id = add(command, 207)["account_id"]
+    for _ in range(5):
+        command("accounts", "lock", account_id, "--reason", "lost", "--legal-basis", "Art. 9", "--by", "officer.two")
+    monkeypatch.setattr(reading, "PAGE_BEFORE", reading.PAGE_BEFORE.replace("LIMIT 5000", "LIMIT 2"))
+    monkeypatch.setattr(reading, "PAGE_AFTER", reading.PAGE_AFTER.replace("LIMIT 5000", "LIMIT 2"))
+    added = reading.latest(database, Wanted(kind="accounts.account_added"), most=1)
+    assert [each.related["account_id"] for each in added] == [UUID(account_id)]
+    assert len(reading.latest(database, Wanted(kind="accounts"), most=3)) == 3
+    after = list(reading.since(database, Wanted(kind="accounts.account_locked"), added[0].at))
+    assert len(after) == 5
+    assert after == sorted(after, key=lambda each: each.id)
+    assert list(reading.since(database, Wanted(kind="accounts.account_added"), added[0].at)) == added
 
 
 def test_an_altered_row_is_named_and_ends_the_command_with_1(command: Command, owner_database: Database) -> None:
