@@ -26,6 +26,7 @@ from idp.grants.purge import Purge
 from idp.kernel.clock import SystemClock
 from idp.kernel.refusals import Refusal
 from idp.keys.model import KeyEncryption
+from idp.keys.purge import purge as purge_keys
 from idp.oidc.discovery import PATHS
 from idp.oidc.logout import LogoutDelivery
 from idp.rooms import Rooms, Wanted, build_rooms
@@ -200,6 +201,7 @@ def periodic_jobs(settings: Settings, rooms: Rooms, clock: Clock) -> Mapping[str
         "lift_expired_locks": (timedelta(seconds=15), rooms.accounts.lift_expired_locks),
         "purge_grants": (timedelta(minutes=5), grants.purge),
         "purge_client_assertions": (timedelta(minutes=5), lambda: purge_assertions(rooms.database, clock)),
+        "purge_private_keys": (timedelta(minutes=15), lambda: purge_keys(rooms.database, clock)),
         "purge_guesses": (timedelta(minutes=15), rooms.guesses.purge),
     }
 

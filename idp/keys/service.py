@@ -136,7 +136,6 @@ class KeyKeeper:
             signs_from = max(now + publish_for, last.signs_from + timedelta(microseconds=1))
             verifies_until = signs_from + verify_for + _MARGIN
             store.end_signing(transaction, last.kid, signs_until=signs_from, verifies_until=verifies_until)
-            store.erase_private_halves(transaction, now)
             made = self._add_signing(transaction, private, now=now, signs_from=signs_from, origin=origin)
             record(transaction, SigningKeysRotated(origin, alg, last.kid, made.kid, signs_from, verifies_until), now)
             bump(transaction, store.KIND)

@@ -37,10 +37,8 @@ _BEGIN_SIGNING: Final = """
     UPDATE signing_key SET signs_from = %(signs_from)s
     WHERE kid = %(kid)s"""
 
-# A key that signs no more needs its private half no more; the minute is for a process that is about to look.
-_ERASE_PRIVATE: Final = """
-    UPDATE signing_key SET private_wrapped = ''::bytea
-    WHERE signs_until < %(now)s - interval '1 minute' AND private_wrapped <> ''::bytea"""
+# A key that signs no more needs its private half no more. The function leaves a minute for a process that is about to look.
+_ERASE_PRIVATE: Final = "SELECT erase_private_halves(%(now)s) AS erased"
 
 _SEALING: Final = """
     SELECT id, purpose, wrapped, wrapped_with, created_at, active_at, retired_at
@@ -127,7 +125,8 @@ def revoke_signing(transaction: Transaction, kid: str, now: datetime) -> None:
 
 def erase_private_halves(transaction: Transaction, now: datetime) -> int:
     """Destroy the private half of every key that signs no more; return how many."""
-    return transaction.run(_ERASE_PRIVATE, {"now": now})
+    row = transaction.one(_ERASE_PRIVATE, {"now": now})
+    return 0 if row is None else int(row.erased)
 
 
 def add_sealing(transaction: Transaction, purpose: str, *, now: datetime, active_at: datetime) -> int:

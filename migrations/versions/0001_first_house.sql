@@ -501,6 +501,18 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION make_partitions_ahead(date, integer) FROM PUBLIC;
 
+-- Private halves that sign no more, taken away by a job whose role may not touch keys. A key that signs now, or will, is out of its reach.
+CREATE FUNCTION erase_private_halves(at timestamptz) RETURNS integer
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+    WITH erased AS (
+        UPDATE signing_key SET private_wrapped = ''::bytea
+        WHERE signs_until < least(at, clock_timestamp()) - interval '1 minute' AND private_wrapped <> ''::bytea
+        RETURNING kid
+    )
+    SELECT count(*)::integer FROM erased
+$$;
+REVOKE ALL ON FUNCTION erase_private_halves(timestamptz) FROM PUBLIC;
+
 -- Roles: the application serves and appends to the audit; the worker delivers and purges, and reads what that needs ----------------------
 GRANT USAGE ON SCHEMA public TO idp_app, idp_worker;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO idp_app;
@@ -517,4 +529,4 @@ GRANT SELECT ON account_alive, session_alive, session_client TO idp_worker;
 GRANT SELECT, UPDATE (ended_at, end_reason) ON session TO idp_worker;   -- ending those whose account died,
 GRANT SELECT, INSERT, UPDATE ON logout_notice TO idp_worker;            -- and having their portals told
 GRANT SELECT, INSERT, UPDATE ON periodic_work TO idp_worker;
-GRANT EXECUTE ON FUNCTION make_partitions_ahead(date, integer) TO idp_worker;
+GRANT EXECUTE ON FUNCTION make_partitions_ahead(date, integer), erase_private_halves(timestamptz) TO idp_worker;

@@ -14,6 +14,7 @@ from idp.audit.model import Origin
 from idp.demo.engines import DatabaseUrls
 from idp.kernel.clock import FixedClock
 from idp.kernel.sealing import Sealer
+from idp.keys.purge import purge as purge_keys
 from idp.reference.countries import get_country
 from idp.reference.model import Sex
 from idp.storage.postgres import Database
@@ -87,10 +88,30 @@ def test_who_had_an_account_die_is_on_record_with_the_end_of_its_sessions(databa
     }
 
 
+def test_it_erases_the_private_half_of_a_key_that_signs_no_more_and_of_no_other(
+    owner_database: Database, worker_database: Database, clock: FixedClock
+) -> None:
+    """Without waiting for the next rotation; what a key signed goes on being verified."""
+    ends = {"ended": -61, "ending": -30, "signs": None, "staged": None, "will end": 60}
+    with owner_database.transaction() as transaction:
+        for kid, seconds in ends.items():
+            until = None if seconds is None else clock.now() + timedelta(seconds=seconds)
+            transaction.run(
+                "INSERT INTO signing_key (kid, alg, public_jwk, private_wrapped, wrapped_with, created_at, signs_from, signs_until)"
+                " VALUES (%(kid)s, 'RS256', '{}', 'wrapped', 'k', %(from)s, %(from)s, %(until)s)",
+                {"kid": kid, "from": clock.now() - timedelta(days=1), "until": until},
+            )
+    assert purge_keys(worker_database, clock) == 1
+    assert purge_keys(worker_database, clock) == 0
+    with owner_database.transaction() as transaction:
+        left = transaction.all("DELETE FROM signing_key WHERE public_jwk = '{}' AND private_wrapped <> '' RETURNING kid", {})
+    assert {row.kid for row in left} == ends.keys() - {"ended"}
+
+
 def test_it_purges_guesses(database: Database, worker_database: Database, sealer: Sealer, clock: FixedClock) -> None:
     Guesses(database, sealer, clock).reserve(GuessKind.PASSWORD, [Lane(identifier="nobody")], Origin(request_id="test"))
     clock.advance(timedelta(days=60))
-    Guesses(worker_database, sealer, clock).purge()
+    assert Guesses(worker_database, sealer, clock).purge() == 1
 
 
 @pytest.mark.parametrize(
@@ -103,6 +124,7 @@ def test_it_purges_guesses(database: Database, worker_database: Database, sealer
         "UPDATE family SET killed_at = NULL",
         "INSERT INTO session_client (session_id, client_id, sid, sub, first_at) SELECT NULL, NULL, '', '', NULL WHERE false",
         "DELETE FROM session",
+        "UPDATE signing_key SET private_wrapped = ''",
         "DELETE FROM audit_event",
         "UPDATE audit_event SET body = NULL",
         "DELETE FROM logout_notice",

@@ -15,6 +15,7 @@ from idp.jose import Expected, PublicKeys, Unacceptable, verify
 from idp.kernel.clock import FixedClock, SystemClock
 from idp.keys import KeyEncryption, KeyKeeper, KeyRing
 from idp.keys.model import KeysDoNotOpen, NoSuchKey
+from idp.keys.purge import purge
 from idp.keys.stamps import NotMigrated
 from idp.storage.breaker import EngineAway
 from idp.storage.postgres import Database, Row
@@ -160,13 +161,13 @@ def test_an_algorithm_without_a_key_is_not_rotated(keeper: KeyKeeper, fresh: Dat
         keeper.rotate_signing("RS256", publish_for=HOUR, verify_for=HOUR, origin=BY)
 
 
-def test_the_private_half_of_a_key_that_signs_no_more_is_destroyed_by_a_later_rotation(
-    keeper: KeyKeeper, ring: KeyRing, fresh: Database, clock: FixedClock
+def test_the_private_half_of_a_key_that_signs_no_more_is_destroyed_by_the_worker(
+    keeper: KeyKeeper, ring: KeyRing, fresh: Database, fresh_owner: Database, clock: FixedClock
 ) -> None:
     old = ring.signer("ES256").kid
     keeper.rotate_signing("ES256", publish_for=SECOND, verify_for=HOUR, origin=BY)
     clock.advance(MARGIN + 2 * SECOND)
-    keeper.rotate_signing("ES256", publish_for=SECOND, verify_for=HOUR, origin=BY)
+    assert purge(fresh_owner, clock) == 1
     with fresh.transaction() as transaction:
         erased = transaction.all("SELECT kid FROM signing_key WHERE private_wrapped = ''")
     assert [row.kid for row in erased] == [old]
