@@ -78,9 +78,12 @@ def test_a_token_is_taken_from_the_header_or_a_form_body(op: Provider, portal: P
 def test_a_token_in_the_address_or_in_two_places_is_refused(op: Provider, portal: Portal, home: Browser, citizen: Person) -> None:
     token = bought(portal, home, citizen)["access_token"]
     header = {"Authorization": "Bearer " + token}
-    assert op.call("GET", "/userinfo?access_token=" + token).status == 401
-    assert op.call("GET", "/userinfo?access_token=" + token, headers=header).status == 401
-    assert op.call("POST", "/userinfo?access_token=" + token, {"access_token": token}).status == 401
+    in_address = op.call("GET", "/userinfo?access_token=" + token)
+    assert (in_address.status, in_address.header("www-authenticate")) == (401, 'Bearer realm="motcua"')
+    with_header = op.call("GET", "/userinfo?access_token=" + token, headers=header)
+    assert (with_header.status, with_header.json["error"]) == (400, "invalid_request")
+    with_form = op.call("POST", "/userinfo?access_token=" + token, {"access_token": token})
+    assert (with_form.status, with_form.json["error"]) == (400, "invalid_request")
     both = op.call("POST", "/userinfo", {"access_token": token}, headers=header)
     assert (both.status, both.json["error"]) == (400, "invalid_request")
     twice = op.call("POST", "/userinfo", [("access_token", token), ("access_token", token)])
@@ -105,12 +108,18 @@ def test_the_locale_is_the_one_that_the_account_is_spoken_to_in(op: Provider, po
     assert claims_of(tokens["id_token"])["locale"] == locale
 
 
-@pytest.mark.parametrize(
-    "header", ["Basic eDp5", "Bearer", "Bearer ", "Bearer a b", "Bearer \u00e9", "moa_x", "DPoP x", "Bearer x, Bearer y", "Bearer <script>"]
-)
-def test_a_header_that_is_no_bearer_token_is_refused(op: Provider, header: str) -> None:
+@pytest.mark.parametrize("header", ["Basic eDp5", "moa_x", "DPoP x", "<script>"])
+def test_another_scheme_is_told_how_to_authenticate_and_no_error(op: Provider, header: str) -> None:
+    """RFC 6750 §3.1: an unsupported method is answered as none at all."""
     answered = op.call("GET", "/userinfo", headers={"Authorization": header})
-    assert answered.status in {400, 401}
+    assert (answered.status, answered.header("www-authenticate"), answered.json) == (401, 'Bearer realm="motcua"', {})
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer a b", "Bearer \u00e9", "Bearer x, Bearer y", "Bearer <script>"])
+def test_a_header_that_is_no_bearer_token_is_a_malformed_request(op: Provider, header: str) -> None:
+    """RFC 6750 §3.1."""
+    answered = op.call("GET", "/userinfo", headers={"Authorization": header})
+    assert (answered.status, answered.json["error"]) == (400, "invalid_request")
     assert "<script>" not in answered.text
 
 

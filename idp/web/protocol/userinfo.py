@@ -41,19 +41,19 @@ def read_bearer(request: Request) -> str:
     """Return the access token of a request.
 
     Raises:
-        BearerError: there is none, it came in the address, or in two ways at once.
+        BearerError: without a code where there is no token, or none where we take one (RFC 6750 §3.1: no authentication, or by an
+            unsupported method); `invalid_request` where it came in two ways at once, or cannot be read.
     """
-    if any(name == "access_token" for name, _ in request.query):
-        raise BearerError("invalid_request", "An access token is never sent in the address.", status=401)
     authorization = request.headers.get("authorization")
+    in_address = any(name == "access_token" for name, _ in request.query)
     in_form = [value for name, value in request.form if name == "access_token"]
-    if (authorization is not None and in_form) or len(in_form) > 1:
+    if in_address + (authorization is not None) + len(in_form) > 1:
         raise BearerError("invalid_request", "The access token was sent in more than one way.")
     if in_form:
         return in_form[0]
-    if authorization is None:
+    if authorization is None or authorization.partition(" ")[0].lower() != "bearer":
         raise BearerError("", "", status=401)
     match = _BEARER.fullmatch(authorization)
     if match is None:
-        raise BearerError("invalid_request", "The Authorization header is not readable as Bearer.", status=401)
+        raise BearerError("invalid_request", "The Authorization header is not readable as Bearer.")
     return match[1]
