@@ -96,8 +96,11 @@ SELECT count(*) AS held FROM account_lock WHERE account_id = %(account_id)s AND 
 """
 
 FIND_ENDED_LOCKS = """
-SELECT id, account_id FROM account_lock WHERE lifted_at IS NULL AND until <= %(now)s ORDER BY until LIMIT %(at_most)s
+SELECT l.id, l.account_id FROM account_lock l
+JOIN account a ON a.id = l.account_id AND a.state <> 'closed'
+WHERE l.lifted_at IS NULL AND l.until <= %(now)s ORDER BY l.until LIMIT %(at_most)s
 """
+"""Those of closed accounts are never lifted, and would stand before all others."""
 
 FORGET_BEFORE = """
 UPDATE account SET not_before = greatest(not_before, %(now)s) WHERE id = %(account_id)s

@@ -239,6 +239,18 @@ def test_a_lock_ends_by_itself_and_others_hold_on(rooms: Rooms, clock: FixedCloc
     assert events(owner_database, citizen.account_id).count("accounts.account_unlocked") == 2
 
 
+def test_the_lock_of_a_closed_account_is_in_nobody_s_way(rooms: Rooms, clock: FixedClock) -> None:
+    closed, open_ = (activate(rooms, add_citizen(rooms)) for _ in range(2))
+    for days, citizen in enumerate((closed, open_), start=1):
+        rooms.accounts.lock(
+            citizen.account_id, reason="trip", legal_basis="Art. 15", until=clock.now() + days * DAY, origin=IN_A_BROWSER
+        )
+    rooms.accounts.close(closed.account_id, reason="test", origin=AT_THE_COUNTER)
+    clock.advance(2 * DAY)
+    assert rooms.accounts.lift_expired_locks(at_most=1) == 1
+    assert is_alive(rooms, open_.account_id)
+
+
 def test_the_worker_role_may_lift_locks_that_ended(
     rooms: Rooms, database_urls: DatabaseUrls, sealer: Sealer, clock: FixedClock
 ) -> None:
