@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -12,6 +11,7 @@ import click
 
 from idp.accounts.model import AccountShown, DeclarationRefused, Lock, PersonDeclaration, PersonType
 from idp.cli.composition import opened_rooms
+from idp.cli.documents import read_json
 from idp.cli.evidence import evidence
 from idp.cli.frame import Frame, answering, operated, pairs, read_instant
 from idp.cli.subjects import account_id_of, id_of, of_account
@@ -69,9 +69,11 @@ def _read(source: TextIO | None) -> dict[str, Any]:
     if source is None:
         return {}
     try:
-        read = json.load(source)
-    except ValueError:
-        raise click.BadParameter("is not JSON", param_hint="--from") from None
+        read = read_json(source.read())
+    except UnicodeDecodeError:
+        raise click.BadParameter("is not in UTF-8", param_hint="--from") from None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--from") from None
     if not isinstance(read, dict):
         raise click.BadParameter(f"must be one object of texts, among {', '.join(_FIELDS)}", param_hint="--from")
     unknown = [ascii(name) for name in read if name not in _FIELDS]

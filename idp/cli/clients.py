@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from idp.cli.composition import find_own_demo, opened_rooms
+from idp.cli.documents import read_json
 from idp.cli.frame import Frame, answering, operated, pairs, table
 from idp.clients.filling import fill
 from idp.clients.model import DeclarationRefused
@@ -68,9 +69,11 @@ def _keep_for_demo(secrets: Mapping[str, str]) -> None:
 
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise DeclarationRefused(file.name, "is not JSON in UTF-8") from None
+        read = read_json(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise DeclarationRefused(file.name, "is not in UTF-8") from None
+    except ValueError as error:
+        raise DeclarationRefused(file.name, str(error)) from None
     objects = read if isinstance(read, list) else [read]
     if not all(isinstance(each, dict) for each in objects) or not objects:
         raise DeclarationRefused(file.name, "holds neither an object nor a list of objects")

@@ -61,6 +61,14 @@ def test_what_is_wrong_in_a_file_is_named(command: Command, tmp_path: Path, wron
     assert person.personal_number not in ended.err
 
 
+@pytest.mark.parametrize("text", ['{"name": "A", "name": "B"}', "[" * 200_000, "{"])
+def test_a_file_that_cannot_be_read_is_a_wrong_call(command: Command, tmp_path: Path, text: str) -> None:
+    (tmp_path / "person.json").write_text(text)
+    ended = command("accounts", "add", "--from", str(tmp_path / "person.json"))
+    assert (ended.code, ended.out) == (2, "")
+    assert "Invalid value for --from" in ended.err
+
+
 def test_no_command_prints_a_whole_personal_number(command: Command) -> None:
     """Law 9: whoever looks over an operator's shoulder learns no number."""
     number = synthetic_person(102).personal_number

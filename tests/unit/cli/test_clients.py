@@ -84,6 +84,22 @@ def test_a_file_that_is_no_declaration_is_refused(command: Command, tmp_path: Pa
     assert ended.err.startswith("idp: odd.json: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"client_id": "machine", "client_id": "other"}', "has 'client_id' twice in one object"),
+        ("[" * 200_000, "too deeply nested"),
+        ('{"client_id": }', "is not JSON (line 1)"),
+    ],
+)
+def test_a_file_is_told_what_is_wrong_with_it(command: Command, tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "broken.json"
+    file.write_text(text)
+    ended = command("clients", "import", "--json", str(file))
+    assert (ended.code, "error" in ended.document) == (1, True)
+    assert says in ended.document["message"]
+
+
 def test_a_file_that_is_not_there_is_a_wrong_call(command: Command, tmp_path: Path) -> None:
     assert command("clients", "import", str(tmp_path / "absent.json")).code == 2
 
