@@ -39,7 +39,6 @@ WHAT_TO_DO: Final = {
     "access_denied": "The person said no. Say so in your own words and offer to sign in again; do not ask in a loop.",
     "consent_required": "Only with `prompt=none`: begin again without it.",
     "insufficient_scope": "Ask for the scope `openid` at the sign-in.",
-    "interaction_required": "Only with `prompt=none`: begin again without it.",
     "invalid_client": "Compare method, `client_id`, secret or key with the registered ones; in an assertion: `aud`, `jti`, `exp`.",
     "invalid_grant": "Begin a new sign-in. A code is good once and for a minute; a refresh token is replaced with every use.",
     "invalid_request": "The request is malformed: the description says what. Trying again unchanged does not help.",

@@ -60,6 +60,7 @@ def idp() -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return what the shell gets to see."""
     frame = Frame()
+    frame.as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)  # a wrong call is refused before it is read
     return outcome_of(lambda: idp.main(arguments, prog_name="idp", standalone_mode=False, obj=frame), frame)
 
 

@@ -64,6 +64,8 @@ def outcome_of(act: Callable[[], object], frame: Frame) -> int:
         ended = act()
     except click.ClickException as error:
         error.show()
+        if frame.as_json:
+            print(encode({"error": "cli.misused", "message": error.format_message()}), flush=True)  # noqa: T201 - the same
         return MISUSED
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED

@@ -68,12 +68,11 @@ class BearerError(ProtocolError):
 
 
 DESCRIPTIONS: Final = {
+    "invalid_request": "The id_token_hint is no ID token that this provider gave this client.",
     "access_denied": "The person did not allow it.",
     "consent_required": "The person has to be asked first.",
-    "interaction_required": "A page has to be shown.",
     "login_required": "The person has to sign in.",
     "unmet_authentication_requirements": "The required level of assurance was not met.",
     "temporarily_unavailable": "The provider is busy; try again shortly.",
-    "server_error": "Something went wrong at the provider.",
 }
 """What goes with an error that a step, not the request, gave rise to."""

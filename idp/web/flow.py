@@ -211,8 +211,7 @@ class Flow:
         """Answer the client with an error that a step gave rise to; where nobody asked, lead to the first page."""
         if is_own(asked):
             return see_other("/", *headers)
-        description = DESCRIPTIONS.get(error, "The request was refused.")
-        return to_client(self._answered(asked, {"error": error, "error_description": description}), *headers)
+        return to_client(self._answered(asked, {"error": error, "error_description": DESCRIPTIONS[error]}), *headers)
 
     def _answered(self, asked: AuthorizationRequest, parameters: dict[str, str]) -> AuthorizationAnswer:
         return answer(asked.redirect_uri, asked.response_mode, issuer=self.rooms.issuer, state=asked.state, parameters=parameters)

@@ -110,7 +110,9 @@ def test_what_is_no_id_token_for_this_client_is_refused(op: Provider, portal: Po
     }
     for name, hint in bad.items():
         said = answer_of(portal, home, prompt="none", id_token_hint=hint)
-        assert said["error"] == "invalid_request", name
+        assert (said["error"], said["error_description"]) == (
+            "invalid_request", "The id_token_hint is no ID token that this provider gave this client."
+        ), name
     control = own.sign(claims | {"iss": ISSUER})
     assert "code" in answer_of(portal, home, prompt="none", id_token_hint=control)
 

@@ -67,13 +67,17 @@ def test_made_up_client_ids_share_one_allowance_and_one_key(op: Provider) -> Non
 def test_wrong_codes_are_counted_by_client_and_address(op: Provider, portal: Portal) -> None:
     """20 bad codes a minute; a good one from elsewhere is not kept waiting."""
 
-    def redeem(address: str) -> int:
+    def redeem(address: str) -> Answered:
         form = {"grant_type": "authorization_code", "code": "moc_" + "x" * 43, "redirect_uri": portal.redirect_uri}
         form["code_verifier"] = portal.verifier
-        return op.call("POST", "/token", form, headers={"Authorization": portal.authorization}, address=address).status
+        return op.call("POST", "/token", form, headers={"Authorization": portal.authorization}, address=address)
 
-    assert [redeem("192.0.2.12") for _ in range(22)] == [400] * 20 + [429] * 2
-    assert redeem("192.0.2.13") == 400
+    assert [redeem("192.0.2.12").status for _ in range(21)] == [400] * 20 + [429]
+    refused = redeem("192.0.2.12")
+    assert refused.status == 429
+    assert 1 <= int(refused.header("retry-after") or 0) <= 60
+    assert refused.header("access-control-allow-origin") == "*", "a single-page application has to see when to come back"
+    assert redeem("192.0.2.13").status == 400
 
 
 def test_a_browser_has_twenty_sign_ins_open_and_another_when_one_has_ended(op: Provider, portal: Portal) -> None:

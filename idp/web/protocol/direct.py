@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from idp.audit.model import Origin
@@ -52,22 +53,21 @@ class Direct:
         except TokenError as error:
             return error_answer(error, *headers)
         if answer.error in _COUNTED:
-            refused = self._count_failure(answer.error, request, form)
+            refused = self._count_failure(answer.error, request, form, *headers)
             if refused is not None:
                 return refused
         if answer.challenge:
             headers = (*headers, _CHALLENGE)
         return Answer(answer.status, (*(JSON if answer.body else ()), *NOT_STORED, *headers), answer.body)
 
-    def _count_failure(self, error: str, request: Request, form: Mapping[str, str]) -> Answer | None:
+    def _count_failure(self, error: str, request: Request, form: Mapping[str, str], *headers: tuple[str, str]) -> Answer | None:
         """Count a failure by client and address; the client itself is never locked out."""
         named = self._engine.presented(form, request.headers.get("authorization"))
         try:
             self._volumes.reserve(_COUNTED[error], request.address, named)
         except TooMuchVolume as refusal:
-            seconds = str(max(1, int(refusal.retry_after.total_seconds())))
             payload = {"error": error, "error_description": "Too many failures; try again later."}
-            return json_answer(429, payload, ("Retry-After", seconds))
+            return json_answer(429, payload, ("Retry-After", str(math.ceil(refusal.retry_after.total_seconds()))), *headers)
         return None
 
 

@@ -37,6 +37,8 @@ def test_a_kind_that_no_event_is_of_is_a_wrong_call(command: Command) -> None:
     """An empty answer would look like an empty record."""
     ended = command("audit", "tail", "--kind", "account")
     assert (ended.code, ended.out) == (2, "")
+    assert command("audit", "tail", "--kind", "account", "--json").document["error"] == "cli.misused"
+    assert command("audit", "--json", "tial").document["error"] == "cli.misused", "before anything of the call was read"
     assert "no event is of this kind. The rooms are accounts, assurance, authenticators," in " ".join(ended.err.split())
 
 
