@@ -78,7 +78,7 @@ class MethodProved(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded(Event):
-    """A session ended, and why: `signed_out`, `another_account`, `account_dead`, `by_operator`."""
+    """A session ended, and why: `signed_out`, `another_account`, `account_dead`, `restored`, `by_operator`."""
 
     kind: ClassVar[str] = "sessions.session_ended"
     reason: str

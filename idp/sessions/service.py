@@ -14,7 +14,7 @@ from idp.audit.store import record
 from idp.authenticators.model import METHODS
 from idp.jobs import Later
 from idp.kernel.digests import digest, new_bearer
-from idp.kernel.ids import new_id
+from idp.kernel.ids import first_id, new_id
 from idp.sessions import store
 from idp.sessions.model import (
     Begun,
@@ -148,18 +148,19 @@ class Sessions:
             return self._end_in(transaction, session_id, account_id, reason, origin, self._clock.now())
 
     def end_dead(self, origin: Origin = _WORKER, account_id: UUID | None = None, most: int = 500) -> int:
-        """End the sessions of accounts that died, so that their portals are told; return how many.
+        """End the sessions that died with their account or with an earlier state of the database, so that their portals are told.
 
-        Whoever had one account die names it and themselves; what is left, the worker ends.
+        Return how many. Whoever had one account die names it and themselves; what is left, the worker ends.
         """
         now = self._clock.now()
-        wanted = {"now": now, "since": now - self.policy.lasts_for, "account_id": account_id, "most": most}
+        since = now - self.policy.lasts_for
+        wanted = {"now": now, "since": since, "first_id": first_id(since), "account_id": account_id, "most": most}
         with self._database.transaction() as transaction:
             dead = transaction.all(store.DEAD, wanted)
         ended = 0
         for row in dead:
             with contextlib.suppress(NoSuchSession), self._database.transaction() as transaction:  # somebody was faster
-                self._end_in(transaction, row.id, account_id, "account_dead", origin, self._clock.now())
+                self._end_in(transaction, row.id, account_id, row.reason, origin, self._clock.now())
                 ended += 1
         return ended
 

@@ -69,14 +69,23 @@ WHERE id = %(id)s AND delivered_at IS NULL AND given_up_at IS NULL
 RETURNING attempts
 """
 
-# Sessions of accounts that were locked, closed or bound anew: the view no longer shows them, nobody has marked them yet. Whatever
-# kills an account moves its `not_before`, so only accounts that were touched since are looked at.
+# Sessions that the view no longer shows and nobody has marked yet: of accounts that were locked, closed or bound anew, and of the
+# time before a restored database. Whatever kills an account moves its `not_before`, so only accounts that were touched since are
+# looked at; and only where the database's own was moved since, the sessions that began in between, by the time in their ids.
 DEAD = """
-SELECT s.id
-FROM account a
-JOIN session s ON s.account_id = a.id AND s.ended_at IS NULL
-WHERE a.not_before > %(since)s AND (%(account_id)s::uuid IS NULL OR a.id = %(account_id)s) AND s.expires_at > %(now)s
-  AND NOT EXISTS (SELECT 1 FROM session_alive l WHERE l.id = s.id)
+SELECT s.id, s.reason
+FROM (
+    SELECT s.id, s.account_id, s.expires_at, 'account_dead' AS reason
+    FROM account a
+    JOIN session s ON s.account_id = a.id AND s.ended_at IS NULL
+    WHERE a.not_before > '-infinity' AND a.not_before > %(since)s AND NOT EXISTS (SELECT 1 FROM session_alive l WHERE l.id = s.id)
+    UNION ALL
+    SELECT s.id, s.account_id, s.expires_at, 'restored' AS reason
+    FROM session s
+    WHERE (SELECT d.not_before FROM deployment d) > %(since)s AND s.started_at < (SELECT d.not_before FROM deployment d)
+      AND s.id >= %(first_id)s AND s.ended_at IS NULL
+) s
+WHERE (%(account_id)s::uuid IS NULL OR s.account_id = %(account_id)s) AND s.expires_at > %(now)s
 ORDER BY s.id
 LIMIT %(most)s
 """

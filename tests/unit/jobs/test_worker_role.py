@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
 
 import psycopg
 import pytest
@@ -30,6 +31,19 @@ def worker_database(database_urls: DatabaseUrls) -> Iterator[Database]:
     opened = Database(database_urls.worker)
     yield opened
     opened.close()
+
+
+@contextmanager
+def deployment_forgets_before(owner_database: Database, instant: datetime) -> Iterator[None]:
+    """What an operator does after going back to an earlier state of the database."""
+    mark = "UPDATE deployment SET not_before = %(at)s::timestamptz"
+    with owner_database.transaction() as transaction:
+        assert transaction.run(mark, {"at": instant}) == 1
+    try:
+        yield
+    finally:
+        with owner_database.transaction() as transaction:
+            transaction.run(mark, {"at": "-infinity"})
 
 
 def test_it_lifts_locks_whose_end_has_come(database: Database, worker_database: Database, sealer: Sealer, clock: FixedClock) -> None:
@@ -62,6 +76,27 @@ def test_it_ends_the_sessions_of_accounts_that_died(database: Database, worker_d
         transaction.run(CLOSE, {"id": session_id, "now": clock.now()})
     assert House.over(worker_database, clock).sessions.end_dead() == 1
     assert [notice.state for notice in house.sessions.notices(session_id)] == ["waiting"]
+
+
+def test_it_ends_the_sessions_that_a_restored_database_forgets(
+    database: Database, owner_database: Database, worker_database: Database, clock: FixedClock
+) -> None:
+    """Design §3: nothing that was issued before `deployment.not_before` counts, and the portals have to hear of it like of any other end."""
+    house = House.over(database, clock)
+    house.add_portals({"restored": "http://127.0.0.1:18602/restored"})
+    account_id = house.add_account()
+    forgotten = house.begin_session(account_id, ["restored"])
+    clock.advance(timedelta(minutes=1))
+    with deployment_forgets_before(owner_database, clock.now()):
+        kept = house.begin_session(account_id, ["restored"])
+        assert House.over(worker_database, clock).sessions.end_dead(account_id=house.add_account()) == 0
+        assert House.over(worker_database, clock).sessions.end_dead() == 1
+    assert [notice.state for notice in house.sessions.notices(forgotten)] == ["waiting"]
+    assert house.sessions.notices(kept) == []
+    with database.transaction() as transaction:
+        ended = transaction.one("SELECT end_reason FROM session WHERE id = %(id)s", {"id": forgotten})
+    assert ended is not None
+    assert ended.end_reason == "restored"
 
 
 def test_who_had_an_account_die_is_on_record_with_the_end_of_its_sessions(database: Database, clock: FixedClock) -> None:
