@@ -188,7 +188,7 @@ class GuessesExhausted(Event):
 
 @dataclass(frozen=True, slots=True)
 class GuessesReset(Event):
-    """An operator gave an account its guesses back, of every kind and from every device."""
+    """An account got its guesses back, of every kind and from every device: an operator gave them, or the person `activated` it."""
 
     kind: ClassVar[str] = "throttle.guesses_reset"
 
