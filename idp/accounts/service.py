@@ -1,7 +1,7 @@
 """Adding, finding, showing, locking and closing accounts, and the `sub` of a person in a sector.
 
-Owns the sealing of what identifies a person. Must not know sessions or clients: whoever must act on a lock (tell portals,
-say) does so in the same transaction, by the `_in` forms.
+Owns the sealing of what identifies a person. Must not know sessions or clients: a lock ends sessions because their view joins it,
+and a job tells portals (design §4).
 """
 
 from __future__ import annotations
@@ -249,37 +249,22 @@ class Accounts:
             LockRefused: no reason or legal basis, or an end that has passed.
             NoSuchAccount, AccountClosed: there is nothing to lock.
         """
-        with self._database.transaction() as transaction:
-            return self.lock_in(
-                transaction, account_id, reason=reason, legal_basis=legal_basis, until=until, origin=origin
-            )
-
-    def lock_in(
-        self,
-        transaction: Transaction,
-        account_id: UUID,
-        *,
-        reason: str,
-        legal_basis: str,
-        origin: Origin,
-        until: datetime | None = None,
-    ) -> UUID:
-        """Do what `lock` does within a transaction: for whoever must tell somebody in the same step."""
         now = self._clock.now()
         if not reason.strip() or not legal_basis.strip():
             raise LockRefused("reason and legal basis are required")
         if until is not None and until <= now:
             raise LockRefused("its end has passed")
-        self._hold(transaction, account_id)
         lock_id = new_id(now)
         placed = {"lock_id": lock_id, "account_id": account_id, "reason": reason.strip(), "now": now, "until": until}
         placed |= {"legal_basis": legal_basis.strip(), "placed_by": origin.operator or "the holder"}
-        transaction.run(store.INSERT_LOCK, placed)
-        transaction.run(store.FORGET_BEFORE, {"account_id": account_id, "now": now})
         event = AccountLocked(
             origin, lock_id=lock_id, reason=reason.strip(), legal_basis=legal_basis.strip(), until=until
         )
-        audit.record(transaction, event, now, {"account_id": account_id, "object_id": lock_id})
+        with self._database.transaction() as transaction:
+            self._hold(transaction, account_id)
+            transaction.run(store.INSERT_LOCK, placed)
+            transaction.run(store.FORGET_BEFORE, {"account_id": account_id, "now": now})
+            audit.record(transaction, event, now, {"account_id": account_id, "object_id": lock_id})
         return lock_id
 
     def unlock(self, account_id: UUID, lock_id: UUID | None = None, *, origin: Origin) -> int:

@@ -31,8 +31,6 @@ class Later:
     task: str
     queue: str
     given: dict[str, Any]
-    lock: str | None = None
-    """Jobs of one lock run one after another, and one that waits to be tried again holds the others up."""
 
 
 class Again(Exception):
@@ -52,5 +50,5 @@ class Jobs:
 
         The queue's own statement, run by the transaction like every other: so it is watched, and fails, as every other does.
         """
-        job = (later.queue, later.task, _PRIORITY, later.lock, None, Jsonb(later.given), None)
+        job = (later.queue, later.task, _PRIORITY, None, None, Jsonb(later.given), None)
         transaction.all(_DEFER, {"jobs": [job]})

@@ -75,8 +75,3 @@ def migrate(owner_url: str, today: date, say: Callable[[str], None]) -> None:
     with psycopg.connect(owner_url) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
         connection.execute("SELECT make_partitions_ahead(%s, %s)", [today, _DAYS_AHEAD])
-
-
-def downgrade(owner_url: str, revision: str) -> None:
-    """Take the database back to `revision` (tests only: production goes forward)."""
-    command.downgrade(_configuration(owner_url), revision)

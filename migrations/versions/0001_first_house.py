@@ -23,15 +23,3 @@ def upgrade() -> None:
     driver.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
     driver.execute(SchemaManager.get_schema())
     driver.execute(_QUEUE_GRANTS)
-
-
-def downgrade() -> None:
-    """Empty the schema: before the first house there was nothing. Alembic's own table stays: it records this very step."""
-    op.get_bind().exec_driver_sql("""
-        CREATE SCHEMA aside;
-        ALTER TABLE public.alembic_version SET SCHEMA aside;
-        DROP SCHEMA public CASCADE;
-        CREATE SCHEMA public;
-        ALTER TABLE aside.alembic_version SET SCHEMA public;
-        DROP SCHEMA aside;
-    """)

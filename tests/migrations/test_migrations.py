@@ -17,7 +17,7 @@ from idp.audit.model import Origin
 from idp.audit.store import record
 from idp.demo.engines import DatabaseUrls, Engines, TemporaryEngines
 from idp.keys.model import SealingKeyMade
-from idp.storage.migrations import RolesMissing, current, downgrade, head, migrate
+from idp.storage.migrations import RolesMissing, current, head, migrate
 from idp.storage.postgres import Database
 from tests.support.faults import wait_until
 
@@ -84,19 +84,6 @@ def test_migrating_again_changes_nothing(migrated: DatabaseUrls) -> None:
     migrate(migrated.owner, JUNE, said.append)
     assert said == []
     assert rows(migrated.owner, TABLES) == before
-
-
-def test_down_to_nothing_and_up_again_gives_the_same_schema(empty: DatabaseUrls) -> None:
-    columns = """
-    SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable FROM information_schema.columns
-    WHERE table_schema = 'public' ORDER BY 1
-    """
-    migrate(empty.owner, JUNE, lambda _: None)
-    first = rows(empty.owner, columns)
-    downgrade(empty.owner, "base")
-    assert rows(empty.owner, TABLES) in ([], ["alembic_version"])
-    migrate(empty.owner, JUNE, lambda _: None)
-    assert rows(empty.owner, columns) == first
 
 
 def test_two_migrators_at_once_both_end_well(empty: DatabaseUrls) -> None:
