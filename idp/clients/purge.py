@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from idp.storage.batches import run_in_batches
+
 if TYPE_CHECKING:
     from idp.kernel.clock import Clock
     from idp.storage.postgres import Database
@@ -24,11 +26,4 @@ def purge(database: Database, clock: Clock, *, at_most: int = 2000, batches: int
 
     The margin beyond an assertion's own end is in `expires_at`.
     """
-    removed = 0
-    for _ in range(batches):
-        with database.transaction() as transaction:
-            rows = transaction.run(ASSERTIONS, {"now": clock.now(), "at_most": at_most})
-        removed += rows
-        if rows < at_most:
-            break
-    return removed
+    return run_in_batches(database, ASSERTIONS, {"now": clock.now()}, at_most=at_most, batches=batches)

@@ -7,9 +7,11 @@ do good: a code for a day, a used refresh token for as long as a family that it 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
+
+from idp.storage.batches import run_in_batches
 
 if TYPE_CHECKING:
     from idp.kernel.clock import Clock
@@ -67,21 +69,12 @@ class Purge:
     def purge(self, *, at_most: int = 2000, batches: int = 25) -> Purged:
         """Remove up to `batches` times `at_most` rows of each kind; return how many there were."""
         ended_before = self._clock.now() - KEPT_FOR
-        run = partial(self._run, ended_before=ended_before, at_most=at_most, batches=batches)
+        ended = {"issued_before": ended_before, "ended_before": ended_before}
+        used = ended | {"issued_before": ended_before - self._longest_family}
+        run = partial(run_in_batches, self._database, at_most=at_most, batches=batches)
         return Purged(
-            access_tokens=run(ACCESS_TOKENS, issued_before=ended_before),
-            codes=run(CODES, issued_before=ended_before),
-            refresh_tokens=run(REFRESH_TOKENS, issued_before=ended_before - self._longest_family),
-            families=run(FAMILIES, issued_before=ended_before),
+            access_tokens=run(ACCESS_TOKENS, ended),
+            codes=run(CODES, ended),
+            refresh_tokens=run(REFRESH_TOKENS, used),
+            families=run(FAMILIES, {"ended_before": ended_before}),
         )
-
-    def _run(self, statement: str, *, issued_before: datetime, ended_before: datetime, at_most: int, batches: int) -> int:
-        parameters = {"issued_before": issued_before, "ended_before": ended_before, "at_most": at_most}
-        removed = 0
-        for _ in range(batches):
-            with self._database.transaction() as transaction:
-                rows = transaction.run(statement, parameters)
-            removed += rows
-            if rows < at_most:
-                break
-        return removed
