@@ -133,7 +133,7 @@ class Door:
             shown = path if _PATH.fullmatch(path) else "/"  # programs are told in their own form, whatever could not be read
             method = environ["REQUEST_METHOD"]
             request = Request(method if method in _METHODS else "GET", shown, (), (), {}, {}, "", new_reference())
-            answer = self._as_answer(self._on_error(request, refusal), request)
+            answer = self._last_resort(request, refusal)
             if refusal.status == 405:  # noqa: PLR2004 - RFC 9110 §15.5.6: says which methods there are
                 answer = replace(answer, headers=(*answer.headers, ("Allow", ", ".join(sorted(self._routes.get(shown) or _OF_PAGES)))))
             return self._send(answer, request, start_response)
@@ -141,7 +141,10 @@ class Door:
         if methods is None:
             environ["idp.request"] = request
             environ["wsgi.input"] = BytesIO(request.body)
-            return self._pages(environ, self._watched(start_response, request))
+            try:
+                return self._pages(environ, self._watched(start_response, request))
+            except Exception as error:  # noqa: BLE001 - the last resort, as below
+                return self._send(self._last_resort(request, error), request, start_response)
         try:
             endpoint = methods.get(request.method)
             if endpoint is None:
@@ -149,8 +152,17 @@ class Door:
             else:
                 answer = self._as_answer(endpoint(request), request)
         except Exception as error:  # noqa: BLE001 - the last resort: a stranger never sees a trace
-            answer = self._as_answer(self._on_error(request, error), request)
+            answer = self._last_resort(request, error)
         return self._send(answer, request, start_response)
+
+    def _last_resort(self, request: Request, error: Exception) -> Answer:
+        """Return the answer to what a step raised; where its page cannot be written either, a bare line with the reference."""
+        for _ in range(2):
+            try:
+                return self._as_answer(self._on_error(request, error), request)
+            except Exception as another:  # noqa: BLE001 - answered in its turn, so that it is logged
+                error = another
+        return Answer(500, (("Content-Type", "text/plain; charset=utf-8"),), f"Something went wrong here: {request.request_id}\n".encode())
 
     def _as_answer(self, answer: Answer | PageAnswer, request: Request) -> Answer:
         return self._render(answer, request) if isinstance(answer, PageAnswer) else answer

@@ -8,16 +8,22 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
+
+import pytest
+from jinja2 import UndefinedError
+from structlog.testing import capture_logs
 
 import idp
 from idp.authenticators.model import PasswordRefused
+from idp.interactions.service import Interaction
 from idp.kernel.refusals import Refusal, Unavailable
 from idp.oidc.errors import InvalidClient, ProtocolError
 from idp.web.door import Answer, PageAnswer, Request
 from idp.web.pages.desk import Desk
 from idp.web.pages.values import ErrorKind
 from idp.web.pages.views.activation import PASSWORD_WORDS
+from tests.support.journeys import Journeys
 from tests.support.provider import Provider
 
 ROOT = Path(__file__).parents[2]
@@ -160,6 +166,51 @@ def test_what_nobody_expected_is_a_page_with_a_reference_and_no_word_of_it(op: P
         assert shown.status == 500
         assert b"REFERENCE1" in shown.body
         assert b"079203001234" not in shown.body
+
+
+def test_what_fails_again_while_its_page_is_written_is_a_page_all_the_same(
+    op: Provider, journeys: Journeys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Law 10: the look-up of the interaction fails, and once more for the page's language; neither its id nor its words are logged."""
+    browser = journeys.at_sign_in()
+
+    def fail(*_: object) -> Interaction:
+        raise ValueError("079203001234")
+
+    monkeypatch.setattr(op.rooms.interactions, "find", fail)
+    with capture_logs() as logged:
+        answered = browser.send("GET", browser.at)
+    assert answered.status == 500
+    assert "Hệ thống gặp trục trặc" in answered.text
+    assert [(line["event"], line["path"]) for line in logged] == [("unexpected", "/i/-/sign-in")]
+    assert caplog.text == ""
+
+
+def test_a_page_that_cannot_be_written_is_said_to_be_our_fault(
+    op: Provider, journeys: Journeys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """16.5.4: nobody is told that what they sent could not be read. Where no page at all can be written, a line has the reference."""
+    browser = journeys.at_sign_in()
+    templates: Any = op.door._render._renderer
+    write, broken = templates.render, {"sign_in.html"}
+
+    def fail(template: str, **values: object) -> str:
+        if template in broken:
+            raise UndefinedError("079203001234")
+        return str(write(template, **values))
+
+    monkeypatch.setattr(templates, "render", fail)
+    with capture_logs() as logged:
+        answered = browser.send("GET", browser.at)
+        broken.add("error.html")
+        bare = [browser.send("GET", target) for target in (browser.at, "/authorize")]
+    assert answered.status == 500
+    assert "Hệ thống gặp trục trặc" in answered.text
+    assert [each.status for each in bare] == [500, 500]
+    assert all(re.fullmatch(r"Something went wrong here: [0-9A-Z]{10}\n", each.text) for each in bare)
+    assert all(each.header("x-content-type-options") == "nosniff" for each in (answered, *bare))
+    assert {line["path"] for line in logged} == {"/i/-/sign-in", "/authorize"}
+    assert caplog.text == ""
 
 
 def test_every_kind_of_error_that_the_code_names_has_its_words_and_no_other_has() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import Flask, Request, Response
 from flask import request as flask_request
@@ -56,6 +56,9 @@ class PageApplication(Flask):
         """Give a view its address."""
         self.add_url_rule(rule, endpoint, cast("Any", view), methods=methods)
 
+    def log_exception(self, exc_info: Any) -> None:
+        """Write nothing: Flask's line would hold the whole path and the exception's words (law 10). The desk has logged it without."""
+
     def make_response(self, rv: Any) -> Response:
         """Return what a view answered as Flask's response."""
         if isinstance(rv, PageAnswer):
@@ -69,6 +72,7 @@ class PageApplication(Flask):
         return super().make_response(rv)
 
 
+_SERVER_ERROR: Final = 500
 _SENT_BY_PORTALS = frozenset({"/logout"})
 """Where a portal may send a form (RP-Initiated Logout §2): nothing is changed there."""
 
@@ -87,10 +91,18 @@ def create_pages(desk: Desk, present: Callable[[PageAnswer, ReadRequest], Answer
     pages.config["PROPAGATE_EXCEPTIONS"] = False
     pages.present = present
     pages.before_request(cast("Any", lambda: _refuse_foreign_forms(desk)))
-    pages.register_error_handler(HTTPException, cast("Any", lambda error: desk.http_error(read(), error.code or 500)))
+    pages.register_error_handler(HTTPException, cast("Any", lambda error: _http_error(desk, error)))
     pages.register_error_handler(Exception, cast("Any", lambda error: desk.error(read(), error)))
     views.register(pages, desk)
     return pages
+
+
+def _http_error(desk: Desk, error: HTTPException) -> Answer | PageAnswer:
+    """Return an error of routing as a page; what went wrong with us, also while a page was written, is the desk's to say and to log."""
+    status = error.code or _SERVER_ERROR
+    if status >= _SERVER_ERROR:
+        return desk.error(read(), getattr(error, "original_exception", None) or error)
+    return desk.http_error(read(), status)
 
 
 def _refuse_foreign_forms(desk: Desk) -> PageAnswer | None:

@@ -175,7 +175,7 @@ class Desk:
         if len(parts) > 2 and parts[1] == "i":  # noqa: PLR2004 - /i/<interaction>/…
             try:
                 return self.interaction(request, parts[2]).parameters.get("ui_locales", "")
-            except (InteractionGone, Unavailable):
+            except Exception:  # noqa: BLE001 - whatever is wrong with it, the page that says so is written all the same
                 return ""
         return next((value for name, value in request.query if name == "ui_locales"), "")
 
