@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from idp.interactions.model import Proved
 from idp.kernel.digests import base64url, digest, new_bearer, same
+from idp.kernel.encoding import decode_kept
 from idp.kernel.refusals import Refusal
 from idp.throttle.model import VolumeKind
 
@@ -32,7 +33,10 @@ class InteractionGone(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One pending request of one browser."""
+    """One pending request of one browser.
+
+    A field that comes to it has a default, and a safe one: a node that does not know the field yet drops it.
+    """
 
     id: str
     browser: str
@@ -109,7 +113,7 @@ class Interactions:
         stored = self._ephemeral.find(_key(interaction_id))
         if stored is None or browser is None:
             raise InteractionGone
-        found = Interaction(**json.loads(stored))
+        found = _read(stored)
         if not same(found.browser.encode(), _browser_digest(browser).encode()):
             raise InteractionGone("another browser's")
         return found
@@ -123,7 +127,7 @@ class Interactions:
         """
         stored = self._ephemeral.find(_key(interaction_id))
         if stored is not None:
-            found = Interaction(**json.loads(stored))
+            found = _read(stored)
             if found.browser == _browser_digest(""):
                 self._volumes.reserve(VolumeKind.OPEN, _browser_digest(browser))
                 return self.settle(found, browser=_browser_digest(browser))
@@ -142,6 +146,13 @@ class Interactions:
 
     def _save(self, interaction: Interaction) -> None:
         self._ephemeral.put(_key(interaction.id), json.dumps(asdict(interaction)).encode(), keep_for=KEPT_FOR)
+
+
+def _read(stored: bytes) -> Interaction:
+    try:
+        return decode_kept(Interaction, stored)
+    except ValueError:
+        raise InteractionGone("another version's") from None
 
 
 def _key(interaction_id: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 
+from idp.kernel.digests import base64url, digest
 from tests.support.journeys import PAGES, SAME_ORIGIN, Journeys, base_of, has_code, proofs_of, session_of
 from tests.support.provider import Answered, Browser, Provider, claims_of
 
@@ -183,6 +185,31 @@ def test_a_request_is_over_after_half_an_hour(journeys: Journeys, op: Provider) 
     assert browser.send("GET", browser.at).status == 400
     assert browser.send("GET", "/i/unknown/sign-in").status == 400
     assert "code" in browser.sign_in(op.person(second_factor=False), browser.open(journeys.plain.ask())).parameters
+
+
+def test_what_a_newer_version_kept_is_read_without_what_it_added(journeys: Journeys, op: Provider) -> None:
+    """Nodes are upgraded one by one. What cannot be read is over, not a fault."""
+    browser = journeys.at_sign_in()
+    key = "interaction:" + base64url(digest(base_of(browser).removeprefix("/i/")))
+    kept = json.loads(op.rooms.ephemeral.find(key) or b"")
+    op.rooms.ephemeral.put(key, json.dumps(kept | {"added_later": 1}).encode(), keep_for=timedelta(minutes=1))
+    assert browser.send("GET", browser.at).status == 200
+    assert browser.send("GET", base_of(browser)).status == 303
+    for unreadable in (b"{}", b"[]", b"\xff", b"not JSON"):
+        op.rooms.ephemeral.put(key, unreadable, keep_for=timedelta(minutes=1))
+        assert [browser.send("GET", target).status for target in (browser.at, base_of(browser))] == [400, 400]
+
+
+def test_what_a_newer_version_kept_of_an_activation_is_read_without_what_it_added(journeys: Journeys, op: Provider) -> None:
+    """Nodes are upgraded one by one. What cannot be read is over, not a fault."""
+    browser = journeys.at_activate_password()
+    name = browser.at.split("/")[2]
+    key = "activation:" + base64url(digest(name))
+    place = "activation.pending:" + base64url(digest(name + "/" + browser.cookies["motcua-browser"]))
+    kept = json.loads(op.rooms.keys.sealer.open(op.rooms.ephemeral.find(key) or b"", place))
+    for value, status in ((kept | {"added_later": 1}, 200), ({}, 400), ([], 400)):
+        op.rooms.ephemeral.put(key, op.rooms.keys.sealer.seal(json.dumps(value).encode(), place), keep_for=timedelta(minutes=1))
+        assert browser.send("GET", browser.at).status == status
 
 
 # another way -------------------------------------------------------------------------------------------------------------------------------------

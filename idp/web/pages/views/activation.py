@@ -18,6 +18,7 @@ from idp.authenticators.model import (
 )
 from idp.enrolment.model import Activated, ActivationCodeRefused, NewSecondFactor
 from idp.kernel.digests import base64url, digest, new_bearer
+from idp.kernel.encoding import decode_kept
 from idp.kernel.sealing import DoesNotOpen
 from idp.throttle.model import VolumeKind
 from idp.web.door import PageAnswer
@@ -180,16 +181,16 @@ class Activations:
         """Return what is settled so far, and whom it would activate.
 
         Raises:
-            ActivationCodeRefused: it is over, or another browser's, or the code is no longer good.
+            ActivationCodeRefused: it is over, another browser's, another version's, or the code is no longer good.
         """
         sealed = self.desk.rooms.ephemeral.find("activation:" + base64url(digest(name)))
         if sealed is None:
             raise ActivationCodeRefused
         try:
             opened = self.desk.rooms.keys.sealer.open(sealed, self._place(name, self._browser(request)))
-        except DoesNotOpen:
+            pending = decode_kept(Pending, opened)
+        except (DoesNotOpen, ValueError):
             raise ActivationCodeRefused from None
-        pending = Pending(**json.loads(opened))
         return pending, self.desk.rooms.activation.begin(pending.code)
 
     def _forget(self, name: str) -> None:
