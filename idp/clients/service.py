@@ -75,13 +75,16 @@ class Clients:
         return client
 
     def get(self, client: UUID) -> Client:
-        """Return the client of this id.
+        """Return the client of this id. One that is not held yet was registered within the last second, and is looked up.
 
         Raises:
             ClientUnknown: there is none.
             EngineAway: the database is away and nothing is held yet.
         """
         client_id = self._remembered.get().client_ids.get(client)
+        if client_id is None:
+            self._remembered.expire()
+            client_id = self._remembered.get().client_ids.get(client)
         found = None if client_id is None else self.find(client_id)
         if found is None:
             raise ClientUnknown(str(client))

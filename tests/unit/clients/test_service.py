@@ -331,6 +331,16 @@ def test_what_nobody_registered_is_unknown(clients: Clients) -> None:
             act("unknown")
 
 
+def test_a_client_that_another_process_has_just_registered_is_there_by_its_id(database_urls: DatabaseUrls, clients: Clients, clock: FixedClock) -> None:
+    """A session has reached it already: whoever signs out before this process looked again is signed out all the same."""
+    other = Clients(Database(database_urls.app), clock)
+    assert other.find("just-registered") is None
+    clients.import_([portal("just-registered")], origin=BY)
+    made = clients.find("just-registered")
+    assert made is not None
+    assert other.get(made.id).client_id == "just-registered"
+
+
 def test_another_process_sees_a_change_within_a_second_and_asks_nothing_in_between(
     clients: Clients, database_urls: DatabaseUrls, clock: FixedClock
 ) -> None:
