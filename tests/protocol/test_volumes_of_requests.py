@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
@@ -43,6 +45,11 @@ def test_beginnings_are_counted_by_address_whichever_way_they_come(op: Provider,
     assert refused.status == 429
     assert 1 <= int(refused.header("retry-after") or 0) <= 60
     assert begin("192.0.2.3").status == 303
+    link = re.search(r'href="([^"]+)" id="continue"', refused.text)
+    assert link
+    again = urlsplit(html.unescape(link[1]))
+    assert again.path == ("/authorize" if method == "GET" else "/"), "what came by a form is sent anew by its portal alone"
+    assert ("client_id", "portal") in parse_qsl(again.query) or method == "POST"
 
 
 def test_failed_authentications_are_counted_and_the_client_itself_is_not_locked_out(op: Provider, portal: Portal) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlencode
 
 import structlog
 from werkzeug.datastructures import MultiDict
@@ -221,5 +222,7 @@ class Desk:
 
 
 def _retry_url(request: Request) -> str:
+    """Return where the step is tried again: what was asked by GET is asked anew; a form, where its page is."""
+    if request.method == "GET":
+        return request.path + ("?" + urlencode(request.query) if request.query else "")
     return request.path if request.path.startswith(("/i/", "/activate")) else "/"
-
