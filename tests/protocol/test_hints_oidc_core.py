@@ -9,6 +9,7 @@ import pytest
 
 from idp.jose import Signer, new_private_key
 from tests.support.asking import ISSUER, answer_of, bought, later, page_of, part, signed_in
+from tests.support.journeys import SAME_ORIGIN, Journeys
 from tests.support.provider import OPERATOR, Browser, Person, Portal, Provider, claims_of
 
 
@@ -174,6 +175,22 @@ def test_a_link_says_no_language_that_the_browser_gets_anyway(portal: Portal, op
     for page in (Browser(op).open(portal.ask()), chosen.open("/?lang=en"), chosen.open(portal.ask(ui_locales="en"))):
         assert "/help" in LINK.findall(page.text)
         assert "/help?lang" not in page.text
+
+
+def test_what_answers_a_form_links_to_the_other_language_only_where_that_shows_it(journeys: Journeys) -> None:
+    """The link asks by GET: an address that takes forms alone, or an answer that is not shown again, has none."""
+    home = journeys.at_home()
+    withdrawn = journeys.filled("withdraw_consent").send(Sec_Fetch_Site="same-origin")
+    assert withdrawn.status == 200
+    forged = [home.send("POST", target, {}, **SAME_ORIGIN) for target in ("/sessions/end", "/logout/confirm", "/consents/withdraw")]
+    assert [each.status for each in forged] == [403] * 3
+    unreadable = [home.send("POST", target, {}) for target in ("/authorize", "/nowhere")]
+    assert [each.status for each in unreadable] == [400, 404]
+    for page in (withdrawn, *forged, *unreadable):
+        assert 'class="language"' not in page.text
+    at = journeys.at_sign_in()
+    wrong = at.submit(username="1", password="x")
+    assert f'class="language" href="{at.at}?lang=en"' in wrong.text
 
 
 def test_an_error_in_the_middle_of_a_sign_in_keeps_its_language(portal: Portal, op: Provider) -> None:

@@ -43,7 +43,7 @@ class Presenter:
         nonce = base64.b64encode(random_bytes(16)).decode()
         stays = chosen or self.locale(request, None)[0] == locale
         values: dict[str, Any] = {
-            "language_url": _other_language(request, locale),
+            "language_url": _other_language(request, locale) if _is_there_to_get(page, request) else None,
             "local": lambda path: path if stays else _in_language(path, locale),
         }
         values |= {name: value for name, value in page.values.items() if name != "ui_locales"}
@@ -66,6 +66,11 @@ def _in_language(path: str, locale: Locale) -> str:
     """Return a path of ours that chooses a language by itself; an address elsewhere as it is."""
     before, hash_sign, fragment = path.partition("#")
     return f"{before}?lang={locale}{hash_sign}{fragment}" if path.startswith("/") else path
+
+
+def _is_there_to_get(page: PageAnswer, request: Request) -> bool:
+    """Whether a GET of this address shows this page: of what answers a POST, only a form that comes back to its own address."""
+    return request.method != "POST" or page.values.get("action") == request.path
 
 
 def _other_language(request: Request, locale: Locale) -> str:

@@ -154,7 +154,6 @@ class Activations:
             codes=activated.recovery_codes,
             name=activating.full_name,
             made_at=self.desk.rooms.clock.now().astimezone(UTC),
-            language_url=None,  # they are shown this once: asked for anew, in whatever language, the page has none
         )
 
     def activated(self) -> PageAnswer:

@@ -201,7 +201,6 @@ class SigningIn:
             codes=codes,
             name=person.full_name,
             made_at=self.desk.rooms.clock.now().astimezone(UTC),
-            language_url=None,  # they are shown this once: asked for anew, in whatever language, the page has none
             wants="step_up",
         )
         return self.desk.with_headers(page, cookie)
