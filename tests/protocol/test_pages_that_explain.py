@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.support.journeys import Journeys
 from tests.support.provider import OPERATOR, Browser, Provider
 
@@ -19,6 +21,20 @@ def test_whoever_consents_reads_of_everything_that_is_shared(journeys: Journeys)
     page = journeys.at_consent().page
     assert page is not None
     assert "và: ngôn ngữ, múi giờ, thời điểm thay đổi gần nhất" in page.text
+
+
+def test_whoever_consents_reads_also_of_what_is_not_known_yet(journeys: Journeys, op: Provider) -> None:
+    """Decision 0006: it is shared as soon as it is known, so the page names it. What is said of an address is named without it, too."""
+    person = op.person(second_factor=False)
+    with op.owner.transaction() as transaction:
+        transaction.run("UPDATE person SET email_sealed = NULL, email_verified_at = NULL WHERE holder_id = %(id)s", {"id": person.holder_id})
+    for asked in ({"scope": "openid email"}, {"scope": "openid", "claims": '{"userinfo":{"email":null,"phone_number_verified":null}}'}):
+        browser = journeys.at_sign_in(ui_locales="en", **asked)
+        page = browser.submit(username=person.username, password=person.password)
+        assert browser.at.endswith("/consent")
+        rows = dict(re.findall(r"<dt[^>]*>([^<]+)</dt>\s*<dd[^>]*>([^<]+)</dd>", page.text))
+        assert rows["E-mail"].strip() == "Not known yet"
+        assert ("claims" in asked) == (rows.get("Phone number", "").strip() == "Whether it is confirmed")
 
 
 def test_whoever_has_only_a_password_reads_when_an_application_is_set_up(journeys: Journeys) -> None:

@@ -163,7 +163,6 @@ def _enrolments() -> Iterable[Shot]:
 
 def _decisions() -> Iterable[Shot]:
     who = Purpose(
-        "profile",
         N_("To know who you are"),
         (
             Fact.of_claim("name", NAME),
@@ -172,10 +171,9 @@ def _decisions() -> Iterable[Shot]:
             Fact.of_level(2),
         ),
     )
-    reach = Purpose("email", N_("To write to you"), (Fact.of_claim("email", "khue.nguyen@thu.example"),), optional=True)
-    call = Purpose("phone", N_("To call or text you"), (Fact.of_number("phone_number", "0912345678"),), optional=True)
+    reach = Purpose(N_("To write to you"), (Fact("email", CLAIM_LABELS["email"], N_("Not known yet"), "message"),))
+    call = Purpose(N_("To call or text you"), (Fact.of_number("phone_number", "0912345678"),))
     where = Purpose(
-        "address",
         N_("To know which office serves you"),
         (
             Fact.of_claim(
@@ -191,13 +189,13 @@ def _decisions() -> Iterable[Shot]:
         "consent.html",
         asked | {"form": form(forms.ConsentForm), "asker": share, "name": NAME, "purposes": (who,), "offline": False},
     )
-    long_name = Purpose(who.name, who.reason, (Fact.of_claim("name", LONG_NAME), *who.facts[1:]))
+    long_name = Purpose(who.reason, (Fact.of_claim("name", LONG_NAME), *who.facts[1:]))
     yield Shot(
         "consent-everything",
         "consent.html",
         {
             "action": "/consent",
-            "form": form(forms.ConsentForm, offered=("email", "phone")),
+            "form": form(forms.ConsentForm),
             "asker": LONG_PORTAL,
             "name": LONG_NAME,
             "purposes": (long_name, where, reach, call),

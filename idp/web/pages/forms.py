@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from wtforms import BooleanField, PasswordField, SelectMultipleField, StringField
+from wtforms import BooleanField, PasswordField, StringField
 from wtforms import Form as WtForm
 from wtforms.csrf.core import CSRF, CSRFTokenField
 from wtforms.validators import InputRequired, StopValidation
@@ -24,7 +24,7 @@ from idp.authenticators.model import MAX_PASSWORD_BYTES
 from idp.web.pages.values import N_
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from wtforms import Field
     from wtforms.form import BaseForm
@@ -110,7 +110,7 @@ class Form(WtForm):
     def validate(self, extra_validators: Any = None) -> bool:
         """Return whether everything is as it has to be; a field sent twice is not."""
         valid = super().validate(extra_validators)
-        repeated = [field for field in self if not isinstance(field, SelectMultipleField) and len(field.raw_data or ()) > 1]
+        repeated = [field for field in self if len(field.raw_data or ()) > 1]
         for field in repeated:
             field.errors = [REPEATED]
         return valid and not repeated
@@ -245,16 +245,10 @@ class _DecisionForm(Form):
 
 
 class ConsentForm(_DecisionForm):
-    """Allow or refuse, and which optional groups: `offered` are the names that may be ticked."""
+    """Allow or refuse."""
 
     purpose = "consent"
     answers = frozenset({"allow", "refuse"})
-    optional = SelectMultipleField(validate_choice=True)
-
-    def __init__(self, formdata: Any = None, *, offered: Sequence[str] = (), **kwargs: Any) -> None:
-        """Read the answer; a ticked name that was not offered makes the form invalid."""
-        super().__init__(formdata, **kwargs)
-        self.optional.choices = [(name, name) for name in offered]
 
 
 class SelectAccountForm(_DecisionForm):

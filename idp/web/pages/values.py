@@ -91,12 +91,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """Facts that are needed for one reason. `name` is the checkbox's value when the whole group is optional."""
+    """Facts that are needed for one reason."""
 
-    name: str
     reason: str
     facts: tuple[Fact, ...]
-    optional: bool = False
     beside: tuple[str, ...] = ()
     """Labels of what is shared along with the facts; the values say nothing about the person, and are not shown."""
 
@@ -148,28 +146,19 @@ TO_MY_PAGE: Final = N_("Go to my page")
 TO_FIRST_PAGE: Final = N_("To the first page")
 
 CLAIM_LABELS: Final[Mapping[str, str]] = {
-    "sub": N_("An identifier for this portal only"),
     "name": N_("Full name"),
-    "family_name": N_("Family name"),
-    "middle_name": N_("Middle name"),
-    "given_name": N_("Given name"),
-    "preferred_username": N_("Name for display"),
     "gender": N_("Sex"),
     "birthdate": N_("Date of birth"),
     "nationality": N_("Nationality"),
-    "nationalities": N_("Nationality"),
-    "place_of_birth": N_("Place of birth registration"),
     "address": N_("Place of residence"),
     "email": N_("E-mail"),
     "phone_number": N_("Phone number"),
     "personal_number": N_("Personal number"),
     "person_type": N_("You are"),
-    "document_number": N_("Card or document number"),
     "locale": N_("Language"),
     "zoneinfo": N_("Time zone"),
     "updated_at": N_("Last change"),
     "ial": N_("Identification level"),
-    "offline_access": N_("When you are away"),
 }
 
 SCOPE_REASONS: Final[Mapping[str, str]] = {

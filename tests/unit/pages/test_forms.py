@@ -150,14 +150,6 @@ def test_a_consent_is_an_answer_that_a_button_gives(decision: str) -> None:
     assert not sent(ConsentForm, []).validate()
 
 
-def test_only_what_was_offered_can_be_ticked() -> None:
-    pairs = [("decision", "allow"), ("optional", "email"), ("optional", "phone")]
-    form = sent(ConsentForm, pairs, offered=("email", "phone"))
-    assert form.validate()
-    assert form["optional"].data == ["email", "phone"]
-    assert not sent(ConsentForm, pairs, offered=("email",)).validate()
-
-
 def test_a_refusal_of_a_service_stands_at_its_field() -> None:
     form = sent(TotpForm, [("code", "123456")])
     assert form.validate()

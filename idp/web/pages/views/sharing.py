@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from idp.web.pages.desk import Desk
 
 _NUMBERS: Final = frozenset({"personal_number", "phone_number"})
-_VERIFIED: Final = frozenset({"email_verified", "phone_number_verified"})
-"""Said of an address that is shown, and of no interest of its own."""
+_VERIFIED: Final = {"email_verified": "email", "phone_number_verified": "phone_number"}
+"""Said of an address: where that is shown, of no interest of its own."""
 _BESIDE: Final = {"locale": N_("language"), "zoneinfo": N_("time zone"), "updated_at": N_("when it was last changed")}
 """Shared beside what is shown: named in one line, without the values."""
 
@@ -91,11 +91,12 @@ class Sharing:
         locale, _ = self.desk.locale(at.request, " ".join(at.asked.ui_locales))
         declared = at.asked.client.purposes.get(scope, {})
         reason = declared.get(locale) or declared.get("vi") or SCOPE_REASONS.get(scope, N_("Asked for by the portal"))
-        known = claims.claims(set(names) - _VERIFIED)
-        facts = [_fact(name, known[name]) for name in names if name in known and name not in _BESIDE]
+        shown = [name for name in names if name not in _BESIDE and _VERIFIED.get(name) not in names]
+        known = claims.claims(set(shown) - set(_VERIFIED))
+        facts = [_fact(name, known[name]) if name in known else _not_known(name) for name in shown]
         if scope == "openid" and at.standing is not None:
             facts.append(Fact.of_level(at.standing.ial or 0))
-        return Purpose(scope, reason, tuple(facts), beside=tuple(label for name, label in _BESIDE.items() if name in known))
+        return Purpose(reason, tuple(facts), beside=tuple(label for name, label in _BESIDE.items() if name in names))
 
     def account(self, interaction_id: str) -> Answer | PageAnswer:
         """Ask whether to go on as the account that is signed in (`prompt=select_account`)."""
@@ -140,6 +141,13 @@ class Sharing:
             needed_ial=at.step.needed.ial,
             ial=at.step.held,
         )
+
+
+def _not_known(name: str) -> Fact:
+    """Return the row of what is shared once it is known, or whose value says nothing without its address."""
+    if name in _VERIFIED:
+        return Fact(name, Fact.of_claim(_VERIFIED[name], "").label, N_("Whether it is confirmed"), "message")
+    return Fact(name, Fact.of_claim(name, "").label, N_("Not known yet"), "message")
 
 
 def _fact(name: str, value: object) -> Fact:
