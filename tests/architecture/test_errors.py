@@ -19,6 +19,7 @@ from idp.authenticators.model import PasswordRefused
 from idp.interactions.service import Interaction
 from idp.kernel.refusals import Refusal, Unavailable
 from idp.oidc.errors import InvalidClient, ProtocolError
+from idp.throttle.model import AuthenticatorDisabled, TooManyGuesses, TooMuchVolume
 from idp.web.door import Answer, PageAnswer, Request
 from idp.web.pages.desk import Desk
 from idp.web.pages.values import ErrorKind
@@ -82,7 +83,8 @@ STATUSES: dict[int, set[str]] = {
     },
     401: {"InvalidClient"},
     418: {"TokenError", "BearerError"},  # the one that they were raised with
-    429: {"throttle.authenticator_disabled", "throttle.too_many_guesses", "throttle.too_much_volume"},
+    403: {"throttle.authenticator_disabled"},
+    429: {"throttle.too_many_guesses", "throttle.too_much_volume"},
     503: {"authenticators.hash_slots_busy", "keys.not_active_yet", "storage.engine_away", "unavailable"},
 }  # fmt: skip
 """What a person or a portal is answered, by the code of the refusal or the name of the protocol error."""
@@ -153,7 +155,26 @@ def made(refusal: type[BaseException]) -> BaseException:
 
 def is_page(error: type[BaseException]) -> bool:
     """What is a page wherever it happens: it is about a browser's own journey."""
-    return named(error) in STATUSES[400]
+    return named(error) in STATUSES[400] | STATUSES[403]
+
+
+def test_a_page_says_what_there_was_too_much_of_and_whether_waiting_helps(op: Provider) -> None:
+    """ASVS 6.3.1 protects accounts; a volume protects capacity, and says nothing of somebody who guesses."""
+    request = Request("POST", "/i/x/totp", (), (), {}, {}, "127.0.0.1", "REFERENCE1")
+    minute = timedelta(minutes=1)
+    for error, words, waits in (
+        (TooManyGuesses("otp", retry_after=minute), "người đoán mò", True),
+        (TooMuchVolume("authorize", retry_after=minute), "từ mạng của bạn", True),
+        (TooMuchVolume("open", retry_after=minute), "trong trình duyệt này", True),
+        (AuthenticatorDisabled("otp", retry_after=timedelta(days=1)), "quầy một cửa", False),
+    ):
+        answer = desk_of(op).error(request, error)
+        assert isinstance(answer, PageAnswer)
+        shown = op.door._render(answer, request)
+        assert words in shown.body.decode(), error
+        assert ("người đoán mò" in shown.body.decode()) == (type(error) is TooManyGuesses)
+        assert ("Retry-After" in dict(shown.headers)) == waits
+        assert ('id="continue"' in shown.body.decode()) == waits
 
 
 def test_what_nobody_expected_is_a_page_with_a_reference_and_no_word_of_it(op: Provider) -> None:

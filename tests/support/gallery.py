@@ -127,9 +127,9 @@ def _proofs() -> Iterable[Shot]:
     wrong = form(forms.RecoveryCodeForm, {"code": "mã của tôi"})
     yield Shot("recovery-wrong", "recovery_code.html", step | {"form": wrong, "asker": NATION})
     many = {"retry_url": "/totp", "asker": CAN_THO}
-    other = (Link(N_("Use a recovery code"), "/recovery-code"),)
-    yield Shot("too-many", "too_many.html", many | {"minutes": 4, "ways": other})
-    yield Shot("too-many-one", "too_many.html", many | {"minutes": 1, "ways": ()})
+    yield Shot("too-many", "too_many.html", many | {"minutes": 4, "of": "guesses"})
+    yield Shot("too-many-one", "too_many.html", many | {"minutes": 1, "of": "open"})
+    yield Shot("too-many-of-a-network", "too_many.html", many | {"minutes": 1, "of": "address"})
 
 
 def _enrolments() -> Iterable[Shot]:

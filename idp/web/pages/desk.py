@@ -19,7 +19,7 @@ from idp.kernel.refusals import Unavailable
 from idp.oidc.discovery import PATHS
 from idp.oidc.errors import AddressNotKnown, AnswerWithError, ClientNotKnown, ClientOver, NotRedirectable, ProtocolError
 from idp.sessions.model import LiveSession, NoSuchSession
-from idp.throttle.model import TooManyGuesses, TooMuchVolume
+from idp.throttle.model import AuthenticatorDisabled, TooManyGuesses, TooMuchVolume, VolumeKind
 from idp.web.door import Answer, PageAnswer, Unreadable
 from idp.web.logs import shown_path
 from idp.web.own_page import is_own
@@ -197,6 +197,8 @@ class Desk:
                 return self.page_error(request, kind, technical=f"{error.error}: {error.description}")
             case ProtocolError():
                 return json_answer(error.status, {"error": error.error, "error_description": error.description})
+            case AuthenticatorDisabled():  # no time ends it: whoever is told to wait would wait in vain
+                return self.page_error(request, "authenticator_off", status=403)
             case TooManyGuesses() | TooMuchVolume():
                 return self._too_many(request, error)
             case Unavailable():
@@ -217,8 +219,15 @@ class Desk:
         after = ("Retry-After", str(seconds))
         if request.path in _PROGRAMS:
             return json_answer(429, {"error": "temporarily_unavailable", "error_description": "Too many requests."}, after)
-        values = {"minutes": math.ceil(seconds / 60), "ways": (), "retry_url": _retry_url(request)}
+        values = {"minutes": math.ceil(seconds / 60), "of": _counted(refusal), "retry_url": _retry_url(request)}
         return PageAnswer("too_many.html", 429, values, headers=(after,))
+
+
+def _counted(refusal: TooManyGuesses | TooMuchVolume) -> str:
+    """Return what there was too much of, as the page says it."""
+    if isinstance(refusal, TooManyGuesses):
+        return "guesses"
+    return "open" if refusal.detail == VolumeKind.OPEN else "address"
 
 
 def _retry_url(request: Request) -> str:

@@ -31,6 +31,7 @@ ErrorKind = Literal[
     "forged",
     "no_cookie",
     "code_over",
+    "authenticator_off",
     "sign_out_unreadable",
     "not_found",
     "not_allowed",
