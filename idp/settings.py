@@ -106,7 +106,7 @@ class Settings(BaseModel):
     assurance_policy: str = "vn-2026-1"
     """Name of the policy file from which identification levels are computed."""
     session_idle_for: Span = timedelta(hours=1)
-    """A session ends when it was not seen for this long (seconds)."""
+    """A session ends when for this long (seconds) nobody proved who they are in it and no portal was entered with it."""
     session_lasts_for: Span = timedelta(hours=12)
     """A session ends after this long in any case (seconds)."""
     code_for: Span = timedelta(seconds=60)

@@ -141,11 +141,11 @@ def _enrolments() -> Iterable[Shot]:
     yield Shot("password", "activate_password.html", step | {"form": form(forms.NewPasswordForm)})
     wrong = form(forms.NewPasswordForm, {"password": "ngắn", "repeat": "khác"})
     yield Shot("password-wrong", "activate_password.html", step | {"form": wrong})
-    step = {"action": "/enrol", "step": 3, "steps": 4, "qr": qr_code(), "secret": SECRET, "later_url": None}
+    step = {"action": "/enrol", "step": 3, "steps": 4, "qr": qr_code(), "secret": SECRET}
     yield Shot("enrol", "enrol_totp.html", step | {"form": form(forms.EnrolTotpForm)})
     wrong = form(forms.EnrolTotpForm, {"code": "000 000"})
     wrong.refuse("code", forms.WRONG_TOTP)
-    yield Shot("enrol-wrong", "enrol_totp.html", step | {"form": wrong, "later_url": "/later", "asker": CAN_THO})
+    yield Shot("enrol-wrong", "enrol_totp.html", step | {"form": wrong, "asker": CAN_THO})
     step = {"action": "/codes", "step": 4, "steps": 4, "codes": CODES, "name": NAME, "made_at": AT}
     yield Shot("codes", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm)})
     yield Shot("codes-unkept", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm, {})})
@@ -266,8 +266,8 @@ def _home() -> Iterable[Shot]:
                 AuthenticatorEntry("recovery_codes", AT, 9),
             ),
             "sessions": (
-                SessionEntry("s1", "Firefox, Android", "Cần Thơ", AT, AT + dt.timedelta(minutes=4), is_this=True),
-                SessionEntry("s2", "Chrome, Windows", "", AT - dt.timedelta(days=3), AT - dt.timedelta(days=2)),
+                SessionEntry("s1", "Firefox, Android", AT, AT + dt.timedelta(minutes=4), is_this=True),
+                SessionEntry("s2", "Chrome, Windows", AT - dt.timedelta(days=3), AT - dt.timedelta(days=2)),
             ),
             "consents": (
                 ConsentEntry(
@@ -282,7 +282,7 @@ def _home() -> Iterable[Shot]:
         },
     )
     only_password = (AuthenticatorEntry("password", AT), AuthenticatorEntry("recovery_codes", AT, 1))
-    this = (SessionEntry("s1", "Firefox, Android", "", AT, AT, is_this=True),)
+    this = (SessionEntry("s1", "Firefox, Android", AT, AT, is_this=True),)
     new = {"name": LONG_NAME, "ial": 0, "authenticators": only_password, "sessions": this}
     yield Shot("home-new", "home.html", nobody | new)
 

@@ -111,11 +111,10 @@ class ToldPortal:
 
 @dataclass(frozen=True, slots=True)
 class SessionEntry:
-    """A browser that is signed in. `place` is what is known of where, possibly empty."""
+    """A browser that is signed in."""
 
     session_id: str
     browser: str
-    place: str
     signed_in_at: dt.datetime
     used_at: dt.datetime
     is_this: bool = False

@@ -141,7 +141,6 @@ class Activations:
             3,
             qr=qr_of(self.desk.rooms.totp.uri(pending.secret, activating.full_name)),
             secret=pending.secret,
-            later_url=None,
         )
 
     def _codes_page(self, request: Request, activating: Activating, activated: Activated) -> PageAnswer:

@@ -122,7 +122,7 @@ _NOBODY: Final[dict[str, Any]] = {"ial": 0, "ial_until": None, "authenticators":
 def _session_entry(row: Any, current: LiveSession) -> SessionEntry:
     browser = next((name for sign, name in _BROWSERS if sign in row.user_agent), "")
     system = next((name for sign, name in _SYSTEMS if sign in row.user_agent), "")
-    return SessionEntry(str(row.id), ", ".join(filter(None, (browser, system))), "", row.started_at, row.seen_at, row.id == current.id)
+    return SessionEntry(str(row.id), ", ".join(filter(None, (browser, system))), row.started_at, row.seen_at, row.id == current.id)
 
 
 def register(pages: PageApplication, desk: Desk) -> None:
