@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         KnownDevices,
         Passwords,
         PreparedPassword,
+        PreparedTotp,
         RecoveryCodes,
         Totp,
     )
@@ -141,14 +142,15 @@ class Activation:
             SecondFactorRequired: the account had one before.
         """
         activating = self.begin(code)
-        prepared = self._passwords.prepare(password, self._words_of(activating))
+        factor = self._totp.prepare(second_factor.secret, second_factor.code) if second_factor is not None else None
+        prepared = self._passwords.prepare(password, self._words_of(activating))  # last: only the hash is costly
         with self._database.transaction() as transaction:
             account_id = self._take(transaction, code, activating.account_id)
-            if second_factor is None and self._authenticators.has_second_in(transaction, account_id):
+            if factor is None and self._authenticators.has_second_in(transaction, account_id):
                 raise SecondFactorRequired
-            codes = self._bind(transaction, account_id, prepared, second_factor, origin)
+            codes = self._bind(transaction, account_id, prepared, factor, origin)
             self._accounts.activate_in(transaction, account_id, origin)
-            event = ActivationCompleted(origin, with_second_factor=second_factor is not None)
+            event = ActivationCompleted(origin, with_second_factor=factor is not None)
             audit.record(transaction, event, self._clock.now(), {"account_id": account_id})
         return Activated(account_id, codes)
 
@@ -170,16 +172,16 @@ class Activation:
         transaction: Transaction,
         account_id: UUID,
         prepared: PreparedPassword,
-        second_factor: NewSecondFactor | None,
+        factor: PreparedTotp | None,
         origin: Origin,
     ) -> tuple[str, ...]:
         self._passwords.set_prepared(transaction, account_id, prepared, origin)
         self._totp.remove_in(transaction, account_id, origin)
         self._devices.forget_in(transaction, account_id, origin)
         self._guesses.reset_in(transaction, account_id, reason="activated", origin=origin)
-        if second_factor is None:
+        if factor is None:
             return ()
-        self._totp.add_in(transaction, account_id, second_factor.secret, second_factor.code, origin)
+        self._totp.add_prepared(transaction, account_id, factor, origin)
         return self._recovery_codes.regenerate_in(transaction, account_id, origin)
 
     def _require_activatable(self, account_id: UUID) -> AccountShown:

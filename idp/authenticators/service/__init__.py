@@ -10,7 +10,7 @@ from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE, Held, has_sec
 from idp.authenticators.service.devices import KnownDevices, Remembered
 from idp.authenticators.service.passwords import Passwords, PreparedPassword, RightPassword
 from idp.authenticators.service.recovery_codes import RecoveryCodes
-from idp.authenticators.service.totp import Totp
+from idp.authenticators.service.totp import PreparedTotp, Totp
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -22,6 +22,7 @@ __all__ = [
     "KnownDevices",
     "Passwords",
     "PreparedPassword",
+    "PreparedTotp",
     "RecoveryCodes",
     "Remembered",
     "RightPassword",

@@ -7,6 +7,7 @@ Must not know how many guesses are left, nor what a taken step leads to.
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -46,6 +47,14 @@ if TYPE_CHECKING:
 
 _SECRET_BYTES: Final = 20
 _NEVER: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTotp:
+    """An authenticator whose first code was right: `step` is what that code used up."""
+
+    secret: str
+    step: int
 
 
 class Totp:
@@ -116,23 +125,29 @@ class Totp:
         self._record_added(transaction, account_id, totp_id, now, origin)
         return TotpTaken(totp_id, step)
 
-    def add_in(self, transaction: Transaction, account_id: UUID, secret: str, typed: str, origin: Origin) -> TotpTaken:
-        """Store an authenticator whose secret was made before and is confirmed by `typed`, within a transaction.
+    def prepare(self, secret: str, typed: str) -> PreparedTotp:
+        """Return an authenticator whose secret was made before and is confirmed by `typed`; nothing is stored yet.
 
         Raises:
             TotpRefused: the secret is not one that `new_secret` makes, or the code is not of it.
+        """
+        step = self._match(_checked(secret), typed, self._clock.now(), later_than=_NEVER)
+        if step is None:
+            raise TotpRefused("code")
+        return PreparedTotp(secret, step)
+
+    def add_prepared(self, transaction: Transaction, account_id: UUID, prepared: PreparedTotp, origin: Origin) -> None:
+        """Store a prepared authenticator within a transaction.
+
+        Raises:
             TooManyTotps: the account has as many as it may.
         """
         now = self._clock.now()
-        step = self._match(_checked(secret), typed, now, later_than=_NEVER)
-        if step is None:
-            raise TotpRefused("code")
         transaction.one(HOLD_ACCOUNT, {"account_id": account_id})
         self._require_room(transaction, account_id)
         totp_id = new_id(now)
-        self._insert(transaction, account_id, totp_id, secret, now=now, confirmed_at=now, step=step)
+        self._insert(transaction, account_id, totp_id, prepared.secret, now=now, confirmed_at=now, step=prepared.step)
         self._record_added(transaction, account_id, totp_id, now, origin)
-        return TotpTaken(totp_id, step)
 
     def remove_in(self, transaction: Transaction, account_id: UUID, origin: Origin) -> int:
         """Remove every authenticator of an account within a transaction; return how many counted."""

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from idp.accounts.model import NoSuchAccount
-from idp.authenticators.model import PasswordOfContext, PasswordRefused, PasswordTooShort, TotpRefused
+from idp.authenticators.model import HashSlotsBusy, PasswordOfContext, PasswordRefused, PasswordTooShort, TotpRefused
 from idp.enrolment.model import Activated, ActivationCodeRefused, NewSecondFactor, NotActivatable, SecondFactorRequired
 from idp.throttle.model import GuessKind, Lane, TooManyGuesses
 from tests.support.citizens import (
@@ -151,6 +151,16 @@ def test_what_goes_wrong_uses_nothing_up_and_leaves_nothing(rooms: Rooms, citize
         rooms.activation.complete(code, GOOD_PASSWORD, replace(good, code="12345"), IN_A_BROWSER)
     assert rooms.authenticators.possible(citizen.account_id) == frozenset()
     rooms.activation.complete(code, GOOD_PASSWORD, good, IN_A_BROWSER)
+
+
+def test_a_wrong_code_of_the_second_factor_costs_no_hash(rooms: Rooms, citizen: Citizen) -> None:
+    """Nobody counts these codes, whose secret is on the page: trying them again and again keeps no sign-in from the hash."""
+    code, good = issue(rooms, citizen), factor(rooms)
+    with rooms.passwords._slots.take(known_device=True):
+        with pytest.raises(TotpRefused):
+            rooms.activation.complete(code, GOOD_PASSWORD, replace(good, code="12345"), IN_A_BROWSER)
+        with pytest.raises(HashSlotsBusy):
+            rooms.activation.complete(code, GOOD_PASSWORD, good, IN_A_BROWSER)
 
 
 @pytest.mark.parametrize("typed", ["", "null", "0" * 24, "0000-0000-0000-0000-0000-0000", "\ud800", "x" * 100_000])
