@@ -143,9 +143,10 @@ class Clients:
             ClientUnknown: there is none of this `client_id`.
         """
         with self._database.transaction() as transaction:
-            now, row = self._change(transaction, client_id)
+            now, row = self._hold(transaction, client_id)
             store.disable_client(transaction, row.id, reason, end_grants=not keep_grants, now=now)
             record(transaction, ClientDisabled(origin, client_id, reason, not keep_grants), now, {"client_id": row.id})
+            bump(transaction, store.KIND)
         self._remembered.expire()
 
     def enable(self, client_id: str, *, origin: Origin) -> None:
@@ -155,10 +156,11 @@ class Clients:
             ClientUnknown: there is none of this `client_id`.
         """
         with self._database.transaction() as transaction:
-            now, row = self._change(transaction, client_id)
+            now, row = self._hold(transaction, client_id)
             if row.disabled_at is not None:
                 store.enable_client(transaction, row.id, now)
                 record(transaction, ClientEnabled(origin, client_id), now, {"client_id": row.id})
+                bump(transaction, store.KIND)
         self._remembered.expire()
 
     def rotate_secret(self, client_id: str, *, origin: Origin) -> str:
@@ -170,11 +172,12 @@ class Clients:
         """
         secret = new_bearer(SECRET_PREFIX)
         with self._database.transaction() as transaction:
-            now, row = self._change(transaction, client_id)
+            now, row = self._hold(transaction, client_id)
             if store.read_client(row).token_endpoint_auth_method not in SECRET_METHODS:
                 raise SecretNotUsed(client_id)
             store.set_secret(transaction, row.id, digest(secret), now)
             record(transaction, ClientSecretRotated(origin, client_id), now, {"client_id": row.id})
+            bump(transaction, store.KIND)
         self._remembered.expire()
         return secret
 
@@ -185,10 +188,9 @@ class Clients:
             rows = {row.client_id: row for row in store.all_clients(transaction)}
         return _Directory(rows, {row.id: client_id for client_id, row in rows.items()}, {})
 
-    def _change(self, transaction: Transaction, client_id: str) -> tuple[datetime, Row]:
+    def _hold(self, transaction: Transaction, client_id: str) -> tuple[datetime, Row]:
         hold(transaction, store.KIND)
         row = _get(transaction, client_id)
-        bump(transaction, store.KIND)
         return self._clock.now(), row
 
     def _require_destination(self, name: str, address: str | None) -> None:

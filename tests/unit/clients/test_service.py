@@ -283,6 +283,14 @@ def test_a_disabled_client_is_dead_at_once_stays_findable_and_says_why(clients: 
     assert [event["kind"] for event in events(database, "disabled")] == ["clients.added", "clients.disabled", "clients.enabled"]
 
 
+def test_enabling_what_is_enabled_has_nobody_load_anything_again(clients: Clients, database: Database) -> None:
+    clients.import_([portal("enabled")], origin=BY)
+    stamp = "SELECT version FROM configuration_stamp WHERE kind = 'clients'"
+    before = one(database, stamp).version
+    clients.enable("enabled", origin=BY)
+    assert one(database, stamp).version == before
+
+
 def test_a_client_disabled_twice_forgets_from_the_first_time_on(clients: Clients, database: Database, clock: FixedClock) -> None:
     clients.import_([portal("twice")], origin=BY)
     clients.disable("twice", "incident", origin=BY)
