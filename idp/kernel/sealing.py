@@ -47,8 +47,9 @@ class Sealer:
         self._take(keys)
 
     def _take(self, keys: SealingKeys) -> None:
-        self._keys = keys
+        # The ciphers first: another thread must never find a key in force whose cipher is not there yet.
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.sealing.items()}
+        self._keys = keys
 
     def renew(self, keys: SealingKeys) -> None:
         """Work with `keys` from now on."""

@@ -178,8 +178,8 @@ class _RingSealer(Sealer):
         super().__init__(_NONE_YET, reload=lambda: ring.sealing_keys(again=True))
 
     def _take(self, keys: SealingKeys) -> None:
-        # The ciphers first: another thread must never find a key in force whose cipher is not there yet. Those of retired keys
-        # stay as long as the process does: it may itself hold a value that no table has.
+        # In the same order as `Sealer`. The ciphers of retired keys stay as long as the process does: it may itself hold a value
+        # that no table has.
         known: dict[int, AESGCM] = getattr(self, "_ciphers", {})
         self._ciphers = known | {key_id: AESGCM(key) for key_id, key in keys.sealing.items()}
         self._keys = keys
