@@ -39,13 +39,12 @@ from idp.grants.model import (
 )
 from idp.kernel.digests import digest, new_bearer
 from idp.kernel.ids import new_id
-from idp.sessions.model import read_proofs
-from idp.sessions.service import SEEN_EVERY
+from idp.sessions.model import SEEN_EVERY, read_proofs
 
 if TYPE_CHECKING:
-    from idp.audit.model import Event, Origin
+    from idp.audit.model import Origin
     from idp.kernel.clock import Clock
-    from idp.storage.postgres import Database, Row, Transaction
+    from idp.storage.postgres import Database, Row
 
 
 _INTROSPECT: Final = {ACCESS: (store.INTROSPECT_ACCESS, store.INTROSPECT_CLIENT_ACCESS), REFRESH: (store.INTROSPECT_REFRESH,)}
@@ -275,15 +274,16 @@ class Grants:
         with self._database.transaction() as transaction:
             held = transaction.one(store.LOCK_CONSENT, who)
             if held is None:
-                given = {"id": new_id(now), "scopes": sorted(scopes), "claims": sorted(claims), "now": now}
-                if transaction.one(store.GIVE_CONSENT, who | given) is None:  # another tab was faster: add to what it gave
+                fresh = {"id": new_id(now), "scopes": sorted(scopes), "claims": sorted(claims), "now": now}
+                if transaction.one(store.GIVE_CONSENT, who | fresh) is None:  # another tab was faster: add to what it gave
                     held = transaction.one(store.LOCK_CONSENT, who)
             if held is not None:
                 scopes, claims = scopes | set(held.scopes), claims | set(held.claims)
                 transaction.run(
                     store.CHANGE_CONSENT, {"id": held.id, "scopes": sorted(scopes), "claims": sorted(claims), "now": now}
                 )
-            self._record_consent(transaction, ConsentGiven(origin, tuple(sorted(scopes)), tuple(sorted(claims))), who, now)
+            given = ConsentGiven(origin, tuple(sorted(scopes)), tuple(sorted(claims)))
+            record(transaction, given, now, {"account_id": account_id, "client_id": client_id})
 
     def refuse_consent(
         self, account_id: UUID, client_id: UUID, scopes: frozenset[str], claims: frozenset[str], origin: Origin
@@ -291,7 +291,7 @@ class Grants:
         """Record that the person was asked and did not allow it; what was allowed before stays."""
         refused = ConsentRefused(origin, tuple(sorted(scopes)), tuple(sorted(claims)))
         with self._database.transaction() as transaction:
-            self._record_consent(transaction, refused, {"account_id": account_id, "client_id": client_id}, self._clock.now())
+            record(transaction, refused, self._clock.now(), {"account_id": account_id, "client_id": client_id})
 
     def withdraw_consent(self, consent_id: UUID, account_id: UUID | None, origin: Origin) -> None:
         """Withdraw a consent, and with it everything issued under it. `account_id` None: an operator does it.
@@ -304,12 +304,8 @@ class Grants:
             row = transaction.one(store.WITHDRAW_CONSENT, {"id": consent_id, "account_id": account_id, "now": now})
             if row is None:
                 raise NoSuchConsent
-            who = {"account_id": row.actor_account_id, "client_id": row.client_id}
-            self._record_consent(transaction, ConsentWithdrawn(origin), who | {"object_id": consent_id}, now)
-
-    @staticmethod
-    def _record_consent(transaction: Transaction, event: Event, who: dict[str, UUID], now: datetime) -> None:
-        record(transaction, event, now, {name: who.get(name) for name in ("account_id", "client_id", "object_id")})
+            ids = {"account_id": row.actor_account_id, "client_id": row.client_id, "object_id": consent_id}
+            record(transaction, ConsentWithdrawn(origin), now, ids)
 
     def consents(self, account_id: UUID) -> list[Row]:
         """Return the consents in force of an account, the latest first."""

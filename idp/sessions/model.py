@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import UUID
 
 from idp.audit.model import Event
 from idp.kernel.refusals import Refusal
+
+SEEN_EVERY: Final = timedelta(minutes=1)
+"""A session is marked as seen at most this often: a mark for each request would be a write for each read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -240,7 +240,3 @@ class Sessions:
 def read_session(row: Any) -> LiveSession:
     """Return a row of `session_alive` as a session."""
     return LiveSession(row.id, row.account_id, row.version, read_proofs(row.proofs), row.started_at, row.until)
-
-
-SEEN_EVERY = timedelta(minutes=1)
-"""A session is marked as seen at most this often: a mark for each request would be a write for each read."""
