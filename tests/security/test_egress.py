@@ -21,6 +21,8 @@ from idp.egress import Destinations, Egress, EgressRefused, Limits, NotReachable
 from tests.support.portal_sink import PortalSink
 
 QUICK = Limits(connect=0.5, total=1.0)
+FAR_SOONER = 5.0
+"""Seconds: ten times the deadline, since a busy machine is late; half of what the other side takes at least."""
 
 
 @pytest.fixture
@@ -323,7 +325,7 @@ def test_a_call_ends_by_its_deadline_even_if_something_keeps_arriving(sink: Port
     with pytest.raises(NotReachable) as caught:
         Egress(allow=(sink.origin,), limits=QUICK).post_form(sink.url("portal"), {})
     assert caught.value.reason == "timeout"
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < FAR_SOONER, "the other side goes on for ever"
 
 
 def test_a_resolver_that_does_not_answer_is_given_up() -> None:
@@ -337,7 +339,7 @@ def test_a_resolver_that_does_not_answer_is_given_up() -> None:
     with pytest.raises(NotReachable) as caught:
         Egress(resolve=resolve, limits=QUICK).post_form("https://portal.example/", {})
     assert caught.value.reason == "timeout"
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < FAR_SOONER, "the resolver takes ten seconds"
     release.set()
 
 
