@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -21,8 +21,7 @@ from idp.egress import Destinations, Egress, EgressRefused, Limits, NotReachable
 from tests.support.portal_sink import PortalSink
 
 QUICK = Limits(connect=0.5, total=1.0)
-FAR_SOONER = 5.0
-"""Seconds: ten times the deadline, since a busy machine is late; half of what the other side takes at least."""
+TRIES = 3
 
 
 @pytest.fixture
@@ -302,6 +301,18 @@ def test_only_loopback_origins_can_be_allowed(origin: str) -> None:
         Egress(allow=(origin,))
 
 
+def quickest_timeout(call: Callable[[], None]) -> float:
+    """Return the seconds after which a call ended by its deadline: the best of a few tries, since a busy machine may be late."""
+    took = []
+    for _ in range(TRIES):
+        began = time.monotonic()
+        with pytest.raises(NotReachable) as caught:
+            call()
+        assert caught.value.reason == "timeout"
+        took.append(time.monotonic() - began)
+    return min(took)
+
+
 # bounds --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -320,12 +331,12 @@ def test_no_more_than_64_kilobytes_of_an_answer_are_read(sink: PortalSink) -> No
 @pytest.mark.parametrize("mode", ["hang", "drip"])
 def test_a_call_ends_by_its_deadline_even_if_something_keeps_arriving(sink: PortalSink, mode: str) -> None:
     """The total is one deadline, not one for each wait."""
-    sink.modes["portal"] = [mode]
-    began = time.monotonic()
-    with pytest.raises(NotReachable) as caught:
+    sink.modes["portal"] = [mode] * TRIES
+
+    def call() -> None:
         Egress(allow=(sink.origin,), limits=QUICK).post_form(sink.url("portal"), {})
-    assert caught.value.reason == "timeout"
-    assert time.monotonic() - began < FAR_SOONER, "the other side goes on for ever"
+
+    assert quickest_timeout(call) < 1.5
 
 
 def test_a_resolver_that_does_not_answer_is_given_up() -> None:
@@ -335,11 +346,10 @@ def test_a_resolver_that_does_not_answer_is_given_up() -> None:
         release.wait(10)
         return ["8.8.8.8"]
 
-    began = time.monotonic()
-    with pytest.raises(NotReachable) as caught:
+    def call() -> None:
         Egress(resolve=resolve, limits=QUICK).post_form("https://portal.example/", {})
-    assert caught.value.reason == "timeout"
-    assert time.monotonic() - began < FAR_SOONER, "the resolver takes ten seconds"
+
+    assert quickest_timeout(call) < 1.0
     release.set()
 
 
