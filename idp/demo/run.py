@@ -155,7 +155,7 @@ class Demo:
 
     def _make(self, settings: Settings, owner_url: str) -> dict[str, str]:
         from idp.demo.data import are_there, make_demo_people  # noqa: PLC0415 - a second run needs none of it
-        from idp.storage import migrations  # noqa: PLC0415 - as above
+        from idp.storage import migrations  # noqa: PLC0415 - a second run needs none of it
 
         composition = self._compose()
         clock = composition.clock(settings)

@@ -143,7 +143,7 @@ class Door:
             environ["wsgi.input"] = BytesIO(request.body)
             try:
                 return self._pages(environ, self._watched(start_response, request))
-            except Exception as error:  # noqa: BLE001 - the last resort, as below
+            except Exception as error:  # noqa: BLE001 - the last resort of pages: a stranger never sees a trace
                 return self._send(self._last_resort(request, error), request, start_response)
         try:
             endpoint = methods.get(request.method)
