@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -21,12 +22,18 @@ CATALOGUE = TRANSLATIONS / "vi" / "LC_MESSAGES" / "messages.po"
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 
 
-def main() -> int:
-    """Merge, say what has to be translated, and return 1 when there is anything."""
+def extract() -> Iterator[tuple[str, str | tuple[str, ...], str | None]]:
+    """Yield every message of the sources: its file below `idp/`, its text or texts, its context."""
     with (TRANSLATIONS / "babel.cfg").open(encoding="utf-8") as mapping:
         methods, options = parse_mapping_cfg(mapping)  # type: ignore[no-untyped-call]  # Babel has no complete types
+    for file, _, message, _, context in extract_from_dir(PACKAGE, methods, options, keywords=KEYWORDS):
+        yield file, message, context
+
+
+def main() -> int:
+    """Merge, say what has to be translated, and return 1 when there is anything."""
     template = Catalog()
-    for _, _, message, _, context in extract_from_dir(PACKAGE, methods, options, keywords=KEYWORDS):
+    for _, message, context in extract():
         template.add(message, context=context)
     written = CATALOGUE.read_bytes()
     catalogue = read_po(io.BytesIO(written), locale="vi")
