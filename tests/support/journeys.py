@@ -275,6 +275,13 @@ def rules_of(op: Provider) -> Iterator[Rule]:
     yield from op.door._pages.url_map.iter_rules()
 
 
+def is_signed_in(op: Provider, cookie: str | None, browser_cookie: str = "") -> bool:
+    """Tell whether a browser with this session cookie is shown its own page."""
+    browser = Browser(op, {"motcua-session": cookie or "", "motcua-browser": browser_cookie})
+    shown = browser.open("/").text
+    return 'action="/consents/withdraw"' in shown or 'id="sign-out"' in shown
+
+
 def session_of(browser: Browser) -> str | None:
     """Return the value of the browser's session cookie, if it has one."""
     return browser.cookies.get("motcua-session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pytest
@@ -18,22 +17,13 @@ from idp.keys.model import KeysDoNotOpen, NoSuchKey
 from idp.keys.purge import purge
 from idp.keys.stamps import NotMigrated
 from idp.storage.breaker import EngineAway
-from idp.storage.postgres import Database, Row
+from idp.storage.postgres import Database
+from tests.support.counted import Counted
 
 BY = Origin.operated("test")
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 MARGIN = timedelta(minutes=1)
-
-
-class Counted(Database):
-    """A database that counts the hot statements it was asked."""
-
-    steps = 0
-
-    def step(self, statement: str, parameters: Mapping[str, object]) -> Row | None:
-        self.steps += 1
-        return super().step(statement, parameters)
 
 
 def published_kids(ring: KeyRing) -> list[str]:
