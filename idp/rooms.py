@@ -20,6 +20,7 @@ from idp.interactions.service import Interactions
 from idp.interactions.signing_in import SignIn
 from idp.jobs import Jobs
 from idp.keys.ring import KeyRing
+from idp.oidc.claims import CLAIMS_OF_SCOPE
 from idp.oidc.engine import Engine
 from idp.reference.countries import get_country
 from idp.sessions.model import SessionPolicy
@@ -99,7 +100,7 @@ def build_rooms(wanted: Wanted, clock: Clock) -> Rooms:
     devices = KnownDevices(database, clock)
     guesses = Guesses(database, sealer, clock)
     volumes = Volumes(ephemeral, clock, factor=wanted.volume_factor)
-    clients = Clients(database, clock, Destinations.read(wanted.egress_allow))
+    clients = Clients(database, clock, country, CLAIMS_OF_SCOPE, Destinations.read(wanted.egress_allow))
 
     def wants_telling(client_id: UUID) -> bool:
         return clients.get(client_id).backchannel_logout_uri is not None

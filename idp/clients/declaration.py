@@ -27,7 +27,6 @@ _LOWEST_SECURITY_LEVEL: Final = 3
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,99}", re.ASCII)
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _SECRET: Final = re.compile(r"[!-~]{32,200}")
-_AGENCY_CODE: Final = re.compile(r"[A-Z0-9][A-Z0-9.]{1,34}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,6 @@ class Metadata:
     addresses: tuple[Address, ...]
     post_logout_redirect_uris: tuple[str, ...]
     backchannel_logout_uri: str | None
-    initiate_login_uri: str | None
     method: str
     assertion_alg: str | None
     keys: PublicKeys | None
@@ -53,12 +51,10 @@ class Metadata:
     minimum: LevelClass
     default_acr_values: tuple[LevelClass, ...]
     default_max_age: int | None
-    require_auth_time: bool
     id_token_alg: str
     purposes: Mapping[str, Mapping[str, str]]
     may_introspect: bool
     agency_code: str | None
-    agreement: str | None
     legacy_until: datetime | None
 
 
@@ -113,9 +109,11 @@ def read_metadata(declared: Mapping[str, object]) -> Metadata:
     if declared.get("response_types") != [] or "authorization_code" in grant_types:
         fields.several("response_types", frozenset({"code"}), frozenset({"code"}))
     fields.texts("contacts")
-    for name in ("software_id", "software_version"):
+    for name in ("software_id", "software_version", "agreement"):
         fields.find_text(name)
-    fields.flag("backchannel_logout_session_required")
+    for name in ("backchannel_logout_session_required", "require_auth_time"):  # every token says what they ask for
+        fields.flag(name)
+    _find_address(fields, "initiate_login_uri")
     client_id = fields.matching("client_id", _CLIENT_ID, "3 to 100 letters, digits, dots, dashes or underscores")
     scopes = _read_scopes(fields, "openid" if "authorization_code" in grant_types else "")
     _read_security_level(fields)
@@ -128,7 +126,6 @@ def read_metadata(declared: Mapping[str, object]) -> Metadata:
         addresses=addresses,
         post_logout_redirect_uris=post_logout,
         backchannel_logout_uri=_find_address(fields, "backchannel_logout_uri"),
-        initiate_login_uri=_find_address(fields, "initiate_login_uri"),
         method=fields.only("token_endpoint_auth_method", METHODS, None),
         assertion_alg=fields.find_only("token_endpoint_auth_signing_alg", ASSERTION_ALGS),
         keys=_read_keys(declared.get("jwks")),
@@ -139,12 +136,10 @@ def read_metadata(declared: Mapping[str, object]) -> Metadata:
         minimum=_read_minimum(fields),
         default_acr_values=_read_acr_values(fields),
         default_max_age=fields.number("default_max_age"),
-        require_auth_time=fields.flag("require_auth_time"),
         id_token_alg=fields.only("id_token_signed_response_alg", SIGNING_ALGS, "ES256"),
         purposes=_read_purposes(declared.get("purposes", {}), scopes),
         may_introspect=fields.flag("may_introspect"),
-        agency_code=fields.find_matching("agency_code", _AGENCY_CODE, "an agency code such as H29, H55.242 or 000.00.00.H55"),
-        agreement=fields.find_text("agreement"),
+        agency_code=fields.find_text("agency_code"),
         legacy_until=_read_until(fields.find_text("legacy_until")),
     )
 

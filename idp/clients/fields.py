@@ -112,10 +112,6 @@ class Fields:
             raise self._refuse(name, f"is {described}")
         return value
 
-    def find_matching(self, name: str, pattern: re.Pattern[str], described: str) -> str | None:
-        """Return a text that matches `pattern`, or None where the field is absent."""
-        return None if self._values.get(name) is None else self.matching(name, pattern, described)
-
     def flag(self, name: str) -> bool:
         """Return a boolean, False where the field is absent."""
         value = self._values.get(name, False)

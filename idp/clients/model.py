@@ -70,7 +70,6 @@ class Client:
     """Of the first redirect URI, for the band that says who asks; empty for a client without one."""
     post_logout_redirect_uris: frozenset[str]
     backchannel_logout_uri: str | None
-    initiate_login_uri: str | None
     token_endpoint_auth_method: Method
     token_endpoint_auth_signing_alg: str | None
     secret_digest: bytes | None = field(repr=False)
@@ -82,14 +81,11 @@ class Client:
     minimum: LevelClass
     default_acr_values: tuple[LevelClass, ...]
     default_max_age: int | None
-    require_auth_time: bool
     id_token_alg: str
     purposes: Mapping[str, Mapping[str, str]]
     """Why the client wants a scope: scope to locale to sentence."""
     may_introspect: bool
     """Whether it may ask about access tokens of other clients; every confidential client may about its own."""
-    agency_code: str | None
-    agreement: str | None
     expires_at: datetime | None
     """The end of a legacy client; None for one without an end."""
     disabled_at: datetime | None

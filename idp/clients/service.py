@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from idp.audit.store import record
@@ -27,12 +28,14 @@ from idp.kernel.ids import new_id
 from idp.keys.stamps import Remembered, bump, hold
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from idp.audit.model import Origin
+    from idp.clients.declaration import Metadata
     from idp.kernel.clock import Clock
+    from idp.reference.model import Country
     from idp.storage.postgres import Database, Row, Transaction
 
 SECRET_PREFIX: Final = "mcs_"  # noqa: S105 - what every secret begins with, so that a leaked one can be found
@@ -50,8 +53,16 @@ class _Directory:
 class Clients:
     """The registered clients. Threads share it; each process has its own, at most a second behind a change."""
 
-    def __init__(self, database: Database, clock: Clock, destinations: Destinations | None = None) -> None:
-        """Read clients from `database` lazily; what they have called must be among `destinations` (None: public servers alone)."""
+    def __init__(
+        self, database: Database, clock: Clock, country: Country, scopes: Collection[str], destinations: Destinations | None = None
+    ) -> None:
+        """Read clients from `database` lazily.
+
+        `country` knows the codes of agencies, `scopes` are those that people can be asked for. What clients have called must be
+        among `destinations` (None: public servers alone).
+        """
+        self._country = country
+        self._scopes = tuple(scopes)
         self._destinations = destinations or Destinations()
         self._database = database
         self._clock = clock
@@ -116,8 +127,8 @@ class Clients:
         one, told in its `Change` and never again.
 
         Raises:
-            DeclarationRefused: a profile forbids something, an address would never be called, two declarations have one `client_id`,
-                or a sector would change.
+            DeclarationRefused: a profile forbids something, an address would never be called, a scope or the code of an agency is
+                not known, two declarations have one `client_id`, or a sector would change.
         """
         ids = [client_id for each in declarations if isinstance(client_id := each.get("client_id"), str)]
         for client_id in ids:
@@ -130,6 +141,8 @@ class Clients:
             read = [read_declaration(each, self._clock.now()) for each in _with_keys(declarations, jwks, known)]
             for each in read:
                 self._require_destination("backchannel_logout_uri", each.says.backchannel_logout_uri)
+                self._require_scopes(each.says)
+                self._require_agency(each.says.agency_code)
             changes = [self._import_one(transaction, each, present.get(each.says.client_id), origin) for each in read]
             if any(change.what != "unchanged" for change in changes):
                 bump(transaction, store.KIND)
@@ -201,6 +214,23 @@ class Clients:
             self._destinations.require(address)
         except EgressRefused as refusal:
             raise DeclarationRefused(name, refusal.detail) from None
+
+    def _require_scopes(self, says: Metadata) -> None:
+        """Requests would be answered without a scope that is not offered; only who acts for itself has scopes of its own."""
+        if "client_credentials" in says.grant_types:
+            return
+        for scope in sorted(says.scopes.difference(self._scopes)):
+            near = get_close_matches(scope.lower(), self._scopes, n=1)
+            known = f"{near[0]} is meant, perhaps" if near else f"one of {', '.join(self._scopes)} is"
+            raise DeclarationRefused("scope", f"{scope} is not offered here; {known}")
+
+    def _require_agency(self, code: str | None) -> None:
+        if code is None:
+            return
+        verdict = self._country.agency_code.check(code, on=self._clock.now().date())
+        if not verdict.policy_valid:
+            reason = f"is no code of an agency in {self._country.code} ({verdict.reason_code.replace('_', ' ')})"
+            raise DeclarationRefused("agency_code", reason)
 
     def _import_one(self, transaction: Transaction, declaration: Declaration, row: Row | None, origin: Origin) -> Change:
         says, now = declaration.says, self._clock.now()

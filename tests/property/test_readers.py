@@ -29,12 +29,12 @@ URI = "https://portal.example/cb"
 CLIENT = Client(
     id=UUID(int=1), client_id="portal", profile="baseline", names={"": "Portal"}, application_type="web",
     redirect_uris=frozenset({URI}), origin="https://portal.example", post_logout_redirect_uris=frozenset(),
-    backchannel_logout_uri=None, initiate_login_uri=None, token_endpoint_auth_method="client_secret_basic",
+    backchannel_logout_uri=None, token_endpoint_auth_method="client_secret_basic",
     token_endpoint_auth_signing_alg=None, secret_digest=None, keys=None, sector="portal.example",
     scopes=frozenset({"openid", "profile"}), grant_types=frozenset({"authorization_code"}),
     response_modes=frozenset({"query", "form_post"}),
-    minimum=LevelClass(0, 1), default_acr_values=(), default_max_age=None, require_auth_time=False, id_token_alg="ES256", purposes={},
-    may_introspect=False, agency_code=None, agreement=None, expires_at=None, disabled_at=None, disabled_reason=None, updated_at=NOW,
+    minimum=LevelClass(0, 1), default_acr_values=(), default_max_age=None, id_token_alg="ES256", purposes={},
+    may_introspect=False, expires_at=None, disabled_at=None, disabled_reason=None, updated_at=NOW,
     metadata={},
 )  # fmt: skip
 GOOD = {

@@ -203,8 +203,8 @@ def test_a_disabled_client_is_dead_at_every_endpoint(op: Provider, kind: str) ->
         portal = keyed.portal
     else:
         method = {"conf": "client_secret_basic", "post": "client_secret_post", "public": "none"}[kind]
-        grants = GRANTS if kind != "public" else GRANTS[:2]
-        portal = op.client(name, token_endpoint_auth_method=method, grant_types=grants, scope=SCOPE)
+        grants, scope = (GRANTS, SCOPE) if kind != "public" else (GRANTS[:2], "openid profile offline_access")
+        portal = op.client(name, token_endpoint_auth_method=method, grant_types=grants, scope=scope)
 
     def call(path: str, form: dict[str, str]) -> Answered:
         return keyed.call(path, form) if keyed else portal.call(path, form)

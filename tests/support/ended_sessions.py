@@ -20,7 +20,9 @@ from idp.jobs.worker import Worker, build_worker
 from idp.kernel.clock import Clock, SystemClock
 from idp.kernel.ids import new_id
 from idp.keys import KeyEncryption, KeyKeeper, KeyRing
+from idp.oidc.claims import CLAIMS_OF_SCOPE
 from idp.oidc.logout import LogoutDelivery
+from idp.reference.countries import get_country
 from idp.sessions.model import SessionPolicy
 from idp.sessions.service import TELL, Proof, Sessions
 from idp.storage.postgres import Database
@@ -52,7 +54,7 @@ class House:
 
     @classmethod
     def over(cls, database: Database, clock: Clock) -> House:
-        clients = Clients(database, clock)
+        clients = Clients(database, clock, get_country("VN"), CLAIMS_OF_SCOPE)
         sessions = Sessions(
             database,
             clock,

@@ -9,12 +9,14 @@ import pytest
 from idp.clients.service import Clients
 from idp.jose import new_private_key
 from idp.kernel.clock import FixedClock
+from idp.oidc.claims import CLAIMS_OF_SCOPE
+from idp.reference.countries import get_country
 from idp.storage.postgres import Database
 
 
 @pytest.fixture
 def clients(database: Database, clock: FixedClock) -> Clients:
-    return Clients(database, clock)
+    return Clients(database, clock, get_country("VN"), CLAIMS_OF_SCOPE)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from idp.clients.service import Clients
 from idp.egress import Destinations
 from idp.kernel.clock import FixedClock
 from idp.kernel.digests import digest
+from idp.oidc.claims import CLAIMS_OF_SCOPE
+from idp.reference.countries import get_country
 from idp.storage.postgres import Database
 from tests.support.registered import BY, events, one, portal
 
@@ -171,7 +173,7 @@ def test_an_address_that_would_never_be_called_is_not_registered(clients: Client
 
 def test_a_loopback_origin_that_this_installation_calls_may_be_registered(database: Database, clock: FixedClock) -> None:
     """Demo and test: the sample portals."""
-    clients = Clients(database, clock, Destinations.read(("http://localhost:8001",)))
+    clients = Clients(database, clock, get_country("VN"), CLAIMS_OF_SCOPE, Destinations.read(("http://localhost:8001",)))
     clients.import_([portal("neighbour", backchannel_logout_uri="http://localhost:8001/bye")], origin=BY)
     with pytest.raises(DeclarationRefused):
         clients.import_([portal("other-neighbour", backchannel_logout_uri="http://localhost:8002/bye")], origin=BY)
@@ -185,7 +187,40 @@ def test_everything_a_client_declared_is_parsed_once(clients: Clients) -> None:
     assert client is clients.get(client.id)
     assert (client.name(), client.name("en"), client.name("fr")) == ("Cổng Dịch vụ công mẫu", "Sample portal", "Cổng Dịch vụ công mẫu")
     assert client.origin == "https://portal.example"
-    assert (client.default_max_age, client.may_introspect, client.agency_code, client.agreement) == (60, True, "H55", "01/2026")
+    assert (client.default_max_age, client.may_introspect) == (60, True)
+
+
+@pytest.mark.parametrize(
+    ("scope", "reason"),
+    [
+        ("openid profle", "profle is not offered here; profile is meant, perhaps"),
+        ("openid admin", "admin is not offered here; one of openid, profile, email, phone, address, identity, offline_access is"),
+        ("openid OPENID", "OPENID is not offered here; openid is meant, perhaps"),
+    ],
+)
+def test_a_scope_that_nothing_would_ever_come_of_is_not_registered(clients: Clients, scope: str, reason: str) -> None:
+    """Requests for it would be answered without it, which a portal team finds out in production."""
+    with pytest.raises(DeclarationRefused) as refusal:
+        clients.import_([portal("mistyped", scope=scope)], origin=BY)
+    assert (refusal.value.field, refusal.value.reason) == ("scope", reason)
+    clients.import_([portal("spelt", scope="openid profile email phone address identity")], origin=BY)
+
+
+def test_a_client_that_acts_for_itself_has_scopes_of_its_own(clients: Clients) -> None:
+    """RFC 6749 §4.4: they are understood by the interfaces it calls, not here."""
+    machine = {"grant_types": ["authorization_code", "client_credentials"], "scope": "openid profile read:files"}
+    clients.import_([portal("caller", **machine)], origin=BY)
+    assert clients.show("caller").scopes == {"openid", "profile", "read:files"}
+
+
+@pytest.mark.parametrize("code", ["h55", "H55; DROP", "H99", "55", "000.00.00.H99"])
+def test_a_code_that_names_no_agency_of_the_country_is_not_registered(clients: Clients, code: str) -> None:
+    with pytest.raises(DeclarationRefused) as refusal:
+        clients.import_([portal("agency", agency_code=code)], origin=BY)
+    assert refusal.value.field == "agency_code"
+    assert refusal.value.reason.startswith("is no code of an agency in VN (")
+    for good in ("H55", "H55.242", "000.00.00.H55", "G22"):
+        clients.import_([portal("agency", agency_code=good)], origin=BY)
 
 
 def test_a_redirect_address_is_compared_as_text(clients: Clients) -> None:

@@ -13,12 +13,15 @@ from idp.clients.model import ClientUnknown, SecretNotUsed
 from idp.clients.service import Clients
 from idp.demo.engines import DatabaseUrls
 from idp.kernel.clock import FixedClock
+from idp.oidc.claims import CLAIMS_OF_SCOPE
+from idp.reference.countries import get_country
 from idp.storage.breaker import EngineAway
 from idp.storage.postgres import Database
 from tests.support.counted import Counted
 from tests.support.registered import BY, events, one, portal
 
 SECOND = timedelta(seconds=1)
+COUNTRY = get_country("VN")
 
 
 def test_a_disabled_client_is_dead_at_once_stays_findable_and_says_why(clients: Clients, database: Database, clock: FixedClock) -> None:
@@ -100,7 +103,7 @@ def test_what_nobody_registered_is_unknown(clients: Clients) -> None:
 
 def test_a_client_that_another_process_has_just_registered_is_there_by_its_id(database_urls: DatabaseUrls, clients: Clients, clock: FixedClock) -> None:
     """A session has reached it already: whoever signs out before this process looked again is signed out all the same."""
-    other = Clients(Database(database_urls.app), clock)
+    other = Clients(Database(database_urls.app), clock, COUNTRY, CLAIMS_OF_SCOPE)
     assert other.find("just-registered") is None
     clients.import_([portal("just-registered")], origin=BY)
     made = clients.find("just-registered")
@@ -112,7 +115,7 @@ def test_another_process_sees_a_change_within_a_second_and_asks_nothing_in_betwe
     clients: Clients, database_urls: DatabaseUrls, clock: FixedClock
 ) -> None:
     other = Counted(database_urls.app)
-    there = Clients(other, clock)
+    there = Clients(other, clock, COUNTRY, CLAIMS_OF_SCOPE)
     clients.import_([portal("seen")], origin=BY)
     assert there.find("seen") is not None
     before = other.steps
@@ -136,7 +139,7 @@ def test_with_the_database_gone_what_is_held_goes_on_serving(clients: Clients, c
     clock.advance(timedelta(minutes=5))
     assert clients.find("held") is not None
     with pytest.raises(EngineAway):
-        Clients(away, clock).find("held")
+        Clients(away, clock, COUNTRY, CLAIMS_OF_SCOPE).find("held")
 
 
 def test_the_same_import_by_several_operators_at_once_adds_a_client_once(database_urls: DatabaseUrls, clock: FixedClock) -> None:
@@ -145,7 +148,7 @@ def test_the_same_import_by_several_operators_at_once_adds_a_client_once(databas
     def run() -> None:
         database = Database(database_urls.app)
         barrier.wait()
-        whats.extend(change.what for change in Clients(database, clock).import_([portal("raced"), portal("raced-2")], origin=BY))
+        whats.extend(change.what for change in Clients(database, clock, COUNTRY, CLAIMS_OF_SCOPE).import_([portal("raced"), portal("raced-2")], origin=BY))
         database.close()
 
     threads = [threading.Thread(target=run) for _ in range(4)]
