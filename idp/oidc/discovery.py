@@ -9,7 +9,7 @@ from idp.assurance.levels import OFFERED
 from idp.clients.model import ASSERTION_ALGS, GRANT_TYPES, METHODS, RESPONSE_MODES
 from idp.keys.model import SIGNING_ALGS
 from idp.oidc.claims import CLAIMS_OF_SCOPE, TRUTH_CLAIMS
-from idp.oidc.request import DISPLAYS, PROMPTS
+from idp.oidc.request import PROMPTS
 
 PATHS: Final = {
     "authorization_endpoint": "/authorize",
@@ -42,7 +42,7 @@ def metadata(issuer: str) -> dict[str, object]:
         "introspection_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGS),
         "revocation_endpoint_auth_methods_supported": list(METHODS),
         "revocation_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGS),
-        "display_values_supported": sorted(DISPLAYS),
+        "display_values_supported": ["page"],
         "claim_types_supported": ["normal"],
         "claims_supported": [*TRUTH_CLAIMS, *dict.fromkeys(claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims)],
         "claims_parameter_supported": True,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from idp.clients.model import Client
 
 PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
-DISPLAYS: Final = frozenset({"page", "popup", "touch", "wap"})
 
 _LIMITS: Final = {"state": 1024, "nonce": 256, "scope": 1024, "redirect_uri": 2048, "claims": 4096, "id_token_hint": 8192}
 _LIMIT: Final = 2048
@@ -76,6 +75,7 @@ def prove_client(
 
     Raises:
         NotRedirectable: the client is unknown or dead, or the redirect URI is not one of its own, character by character.
+        Unreadable: both are proved, but another parameter was repeated; it brings what can be read all the same.
     """
     parameters: dict[str, str] = {}
     repeated: set[str] = set()
@@ -98,7 +98,7 @@ def prove_client(
         raise AddressNotKnown
     if repeated:
         # Which state to give back is in doubt when it is itself repeated.
-        raise Unreadable(client, redirect_uri, {name: text for name, text in parameters.items() if name not in repeated}) from None
+        raise Unreadable(client, redirect_uri, {name: text for name, text in parameters.items() if name not in repeated})
     return client, redirect_uri, parameters
 
 
@@ -213,11 +213,6 @@ def _acr_values(parameters: Parameters, client: Client) -> tuple[LevelClass, ...
     return found or tuple(client.default_acr_values)
 
 
-def _display(parameters: Parameters, _client: Client) -> None:
-    if parameters.get("display", "page") not in DISPLAYS:
-        raise AnswerWithError("invalid_request", "A value of display is not known.")
-
-
 CHECKS: Final[Mapping[str, Callable[[Parameters, Client], Any]]] = {
     "oversize": _no_oversize,
     "request_object": _no_request_object,
@@ -229,7 +224,6 @@ CHECKS: Final[Mapping[str, Callable[[Parameters, Client], Any]]] = {
     "max_age": _max_age,
     "claims": _claims,
     "acr_values": _acr_values,
-    "display": _display,
 }
 """Every check of an authorization request after client and redirect URI are proved, in order; the first that fails answers."""
 
