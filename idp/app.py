@@ -27,7 +27,7 @@ from idp.kernel.clock import SystemClock
 from idp.kernel.refusals import Refusal
 from idp.keys.model import KeyEncryption
 from idp.keys.purge import purge as purge_keys
-from idp.oidc.discovery import PATHS
+from idp.oidc.discovery import DISCOVERY, PATHS
 from idp.oidc.logout import LogoutDelivery
 from idp.rooms import Rooms, Wanted, build_rooms
 from idp.sessions.model import SessionPolicy
@@ -174,7 +174,7 @@ def protocol_routes(rooms: Rooms, flow: Flow, health: Health) -> Mapping[str, Ma
         return Answer(204, _PREFLIGHT)
 
     return {
-        "/.well-known/openid-configuration": {"GET": metadata.discovery, "HEAD": metadata.discovery, "OPTIONS": preflight},
+        DISCOVERY: {"GET": metadata.discovery, "HEAD": metadata.discovery, "OPTIONS": preflight},
         PATHS["jwks_uri"]: {"GET": metadata.jwks, "HEAD": metadata.jwks, "OPTIONS": preflight},
         PATHS["authorization_endpoint"]: {"GET": authorize.get, "POST": authorize.post},
         PATHS["token_endpoint"]: {"POST": direct.token, "OPTIONS": preflight},

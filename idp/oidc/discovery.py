@@ -23,6 +23,10 @@ PATHS: Final = {
 """Where each endpoint lives below the issuer."""
 
 
+DISCOVERY: Final = "/.well-known/openid-configuration"
+"""Where this document itself lives (OIDC Discovery §4)."""
+
+
 def metadata(issuer: str) -> dict[str, object]:
     """Return the provider's metadata document."""
     confidential = [method for method in METHODS if method != "none"]

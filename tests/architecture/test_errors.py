@@ -138,6 +138,7 @@ def test_every_refusal_and_protocol_error_is_answered_at_the_door_with_its_statu
                 assert int(headers["Retry-After"]) >= 1, each
             is_json = (path == "/token" and not is_page(each)) or (isinstance(error, ProtocolError) and not is_page(each))
             assert headers["Content-Type"].partition(";")[0] == ("application/json" if is_json else "text/html"), each
+            assert headers.get("Access-Control-Allow-Origin") == ("*" if path == "/token" and is_json else None), each
 
 
 def made(refusal: type[BaseException]) -> BaseException:

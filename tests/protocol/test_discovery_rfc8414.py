@@ -94,6 +94,9 @@ def test_only_the_four_documents_that_scripts_may_read_say_so(op: Provider) -> N
     assert repeated.status == 400
     assert repeated.header("access-control-allow-origin") == "*"
     assert op.call("GET", "/userinfo").header("access-control-allow-origin") == "*"
+    for path in ("/token", "/userinfo"):
+        unread = op.call("POST", path, body=b"x=%")
+        assert (unread.status, unread.header("access-control-allow-origin")) == (400, "*"), path
     for method, path in (("POST", "/introspect"), ("POST", "/revoke"), ("GET", "/authorize"), ("GET", "/logout"), ("GET", "/")):
         answered = op.call(method, path, {"token": "x"} if method == "POST" else None)
         assert answered.header("access-control-allow-origin") is None, path

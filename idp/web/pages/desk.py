@@ -16,7 +16,7 @@ from idp.enrolment.model import ActivationCodeRefused
 from idp.interactions.service import InteractionGone
 from idp.interactions.signing_in import Where
 from idp.kernel.refusals import Unavailable
-from idp.oidc.discovery import PATHS
+from idp.oidc.discovery import DISCOVERY, PATHS
 from idp.oidc.errors import AddressNotKnown, AnswerWithError, ClientNotKnown, ClientOver, NotRedirectable, ProtocolError
 from idp.sessions.model import LiveSession, NoSuchSession
 from idp.throttle.model import AuthenticatorDisabled, TooManyGuesses, TooMuchVolume, VolumeKind
@@ -25,7 +25,7 @@ from idp.web.logs import shown_path
 from idp.web.own_page import is_own
 from idp.web.pages.forms import CsrfContext, Form
 from idp.web.pages.values import TO_FIRST_PAGE, Asker, Link, ToldPortal
-from idp.web.protocol.answers import json_answer, origin_of, unavailable
+from idp.web.protocol.answers import ANY_ORIGIN, OF_SCRIPTS, json_answer, origin_of, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ log = structlog.get_logger("idp.web")
 F = TypeVar("F", bound=Form)
 
 _PROGRAMS: Final = frozenset(PATHS.values()) - {PATHS["authorization_endpoint"], PATHS["end_session_endpoint"]} | {
-    "/.well-known/openid-configuration", "/health/live", "/health/ready"
+    DISCOVERY, "/health/live", "/health/ready"
 }
 """Paths that programs call: their errors are JSON, everybody else's are pages."""
 
@@ -164,7 +164,9 @@ class Desk:
     def error(self, request: Request, error: BaseException) -> Answer | PageAnswer:
         """Return the answer to whatever a step refused with; what nobody expected is logged, and says nothing to strangers."""
         answer = self._error(request, error)
-        if not isinstance(answer, PageAnswer) or isinstance(error, Unavailable):  # a store that is away is not asked once more
+        if isinstance(answer, Answer):
+            return replace(answer, headers=(*answer.headers, *ANY_ORIGIN)) if request.path in OF_SCRIPTS else answer
+        if isinstance(error, Unavailable):  # a store that is away is not asked once more
             return answer
         if "ui_locales" in answer.values:
             return answer

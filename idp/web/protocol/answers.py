@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from idp.kernel.encoding import encode_json
 from idp.kernel.refusals import Unavailable
+from idp.oidc.discovery import DISCOVERY, PATHS
 from idp.oidc.errors import BearerError, ProtocolError
 from idp.web.door import Answer, PageAnswer
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 NOT_STORED: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 ANY_ORIGIN: Final = (("Access-Control-Allow-Origin", "*"),)
+OF_SCRIPTS: Final = frozenset({DISCOVERY, PATHS["jwks_uri"], PATHS["token_endpoint"], PATHS["userinfo_endpoint"]})
+"""Addresses whose answers scripts of any origin may read, whatever they say (design §4)."""
 JSON: Final = (("Content-Type", "application/json"),)
 REALM: Final = 'realm="motcua"'
 
