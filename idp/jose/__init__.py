@@ -7,7 +7,7 @@ so that nobody can forget one of them. Knows nothing of where keys come from, no
 from __future__ import annotations
 
 from idp.jose.keys import PrivateJwk, PublicKeys, UnfitKey, new_private_key
-from idp.jose.reading import Unacceptable, peek_claims, read_object
+from idp.jose.reading import Unacceptable, peek_claims, read_object, require_storable
 from idp.jose.signing import Signer, half_hash
 from idp.jose.verification import Expected, verify
 
@@ -22,5 +22,6 @@ __all__ = [
     "new_private_key",
     "peek_claims",
     "read_object",
+    "require_storable",
     "verify",
 ]

@@ -96,7 +96,7 @@ def read_object(raw: bytes) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Unacceptable("not a JSON object")
     if b"\\u" in raw:
-        _refuse_unstorable(value)
+        require_storable(value)
     return value
 
 
@@ -126,7 +126,12 @@ def _finite(text: str) -> float:
     return number
 
 
-def _refuse_unstorable(value: object) -> None:
+def require_storable(value: object) -> None:
+    """Return when every text in `value`, as JSON spells it, is one that the database holds and that can be written out.
+
+    Raises:
+        Unacceptable: one is not.
+    """
     for text in _texts(value):
         if "\x00" in text or any("\ud800" <= each <= "\udfff" for each in text):
             raise Unacceptable("a text holds NUL or half a surrogate pair")

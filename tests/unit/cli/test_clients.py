@@ -89,6 +89,11 @@ def test_a_file_that_is_no_declaration_is_refused(command: Command, tmp_path: Pa
     [
         ('{"client_id": "machine", "client_id": "other"}', "has 'client_id' twice in one object"),
         ("[" * 200_000, "too deeply nested"),
+        ('{"purposes": ' + "[" * 300 + "]" * 300 + "}", "too deeply nested"),
+        ('{"\\ud800": 1}', "half a surrogate pair"),
+        ('{"client_name": "\\u0000"}', "a text holds NUL"),
+        ('{"default_max_age": NaN}', "NaN is no number"),
+        ('{"default_max_age": ' + "9" * 5000 + "}", "too many digits"),
         ('{"client_id": }', "is not JSON (line 1)"),
     ],
 )
