@@ -54,7 +54,7 @@ class Frame:
         """Say why nothing was done, and return the exit code for it."""
         if self.as_json:
             click.echo(encode({"error": code, "message": sentence}))
-        self.say(f"idp: {sentence}")
+        self.say("idp: " + "".join(each if each.isprintable() else ascii(each)[1:-1] for each in sentence))
         return REFUSED
 
 

@@ -105,6 +105,13 @@ def test_a_file_is_told_what_is_wrong_with_it(command: Command, tmp_path: Path, 
     assert says in ended.document["message"]
 
 
+def test_a_refusal_is_one_line_whatever_the_file_says(command: Command, tmp_path: Path) -> None:
+    """Declarations come from portal teams: what they write moves no cursor at the registrar's terminal."""
+    (tmp_path / "odd.json").write_text(json.dumps({"\x1b[2J\nidp: done": 1}))
+    ended = command("clients", "import", str(tmp_path / "odd.json"))
+    assert (ended.code, ended.err) == (1, "idp: \\x1b[2J\\nidp: done: is not a field that is understood here.\n")
+
+
 def test_a_file_that_is_not_there_is_a_wrong_call(command: Command, tmp_path: Path) -> None:
     assert command("clients", "import", str(tmp_path / "absent.json")).code == 2
 
