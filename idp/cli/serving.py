@@ -23,7 +23,10 @@ _COME_BACK_AFTER: Final = 2.0
 @click.command("serve")
 @answering
 def serve(frame: Frame) -> None:
-    """Serve until told to stop (SIGTERM). Reads the settings from the environment; needs both engines' URLs."""
+    """Serve until told to stop (SIGTERM). Reads the settings from the environment; needs both engines' URLs.
+
+    With --json, the one document there can be is why it does not begin.
+    """
     from idp import app
     from idp.cli.composition import require_fitting_database
 
@@ -41,7 +44,10 @@ def serve(frame: Frame) -> None:
 @click.command("worker")
 @answering
 def worker(frame: Frame) -> None:
-    """Deliver notices, lift locks that ended, purge what has passed, until told to stop (SIGTERM). Several may run."""
+    """Deliver notices, lift locks that ended, purge what has passed, until told to stop (SIGTERM). Several may run.
+
+    With --json, the one document there can be is why it does not begin.
+    """
     from idp.app import job_handlers, make_clock, periodic_jobs
     from idp.jobs.worker import build_worker
 
