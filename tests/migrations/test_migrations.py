@@ -12,12 +12,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 
 from idp.audit.model import Origin
 from idp.audit.store import record
 from idp.demo.engines import DatabaseUrls, Engines, TemporaryEngines
 from idp.keys.model import SealingKeyMade
-from idp.storage.migrations import RolesMissing, current, head, migrate
+from idp.storage.migrations import RolesMissing, _configuration, current, head, migrate
 from idp.storage.postgres import Database
 from tests.support.faults import wait_until
 
@@ -84,6 +85,18 @@ def test_migrating_again_changes_nothing(migrated: DatabaseUrls) -> None:
     migrate(migrated.owner, JUNE, said.append)
     assert said == []
     assert rows(migrated.owner, TABLES) == before
+
+
+def test_a_database_of_the_first_version_with_its_partitions_comes_to_the_head(empty: DatabaseUrls) -> None:
+    """Nothing is searched by name, phone number or login: no partition goes on paying for an index of it."""
+    indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename = %s OR tablename LIKE %s ORDER BY 1"
+    command.upgrade(_configuration(empty.owner), "0001")
+    with psycopg.connect(empty.owner) as connection:
+        connection.execute("SELECT make_partitions_ahead(%s, 7)", [JUNE])
+    said: list[str] = []
+    migrate(empty.owner, JUNE, said.append)
+    assert said == [f"migrating the database from 0001 to {head()}"]
+    assert not [found for found in rows(empty.owner, indexes, ["person", "login_event%"]) if "UNIQUE" not in found]
 
 
 def test_two_migrators_at_once_both_end_well(empty: DatabaseUrls) -> None:
