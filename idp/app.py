@@ -150,6 +150,7 @@ def create_door(settings: Settings, rooms: Rooms, draining: Draining | None = No
         secure=settings.is_secure,
         trusted_proxies=tuple(network_of(text) for text in settings.trusted_proxies),
         on_error=desk.error,
+        around=rooms.database.allowance,
         after=RequestLog(rooms.clock),
     )
 

@@ -33,9 +33,10 @@ Row = Any
 _CALL_LIMIT: Final = 3.0
 _WATCH_EVERY: Final = 0.25
 _KEEP_FOR: Final = 600.0
+_CONNECT_FOR: Final = 2
 _READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
 _CONNECT: Final = {
-    "connect_timeout": 2,
+    "connect_timeout": _CONNECT_FOR,
     "tcp_user_timeout": 3000,
     "keepalives_idle": 5,
     "target_session_attrs": "read-write",
@@ -60,13 +61,50 @@ class Database:
         self._url = url
         self._name = name
         self._kept = threading.local()
+        self._call_limit = call_limit
         self._watchdog = _Watchdog(call_limit)
         self._engine = sqlalchemy.create_engine(
             "postgresql+psycopg://", creator=self._connect, pool_size=pool, max_overflow=2 * pool, pool_timeout=1, pool_recycle=600
         )
         sqlalchemy.event.listen(self._engine, "checkout", _replace_closed)
 
+    @contextmanager
+    def allowance(self) -> Iterator[None]:
+        """Let the calls that this thread makes in the block take together no longer than one alone may.
+
+        A page makes a dozen calls or more: of a server that answers each, but late, nobody should have to wait for all of them.
+        """
+        self._kept.spent = _Spent()
+        try:
+            yield
+        finally:
+            self._kept.spent = None
+
+    def _admit(self) -> _Spent | None:
+        """Let a call through, unless the breaker is open or the allowance of its block is used up; return what was used of it."""
+        self.breaker.admit()
+        spent: _Spent | None = getattr(self._kept, "spent", None)
+        if spent is not None:
+            self._require(spent, self._call_limit)
+        return spent
+
+    def _require(self, spent: _Spent, limit: float) -> None:
+        if spent.seconds >= limit:
+            self.breaker.failed(spent.seconds)
+            raise EngineAway("database: too slow for all that was asked of it")
+
     def _connect(self) -> psycopg.Connection[Any]:
+        spent: _Spent | None = getattr(self._kept, "spent", None)
+        if spent is None:
+            return self._open()
+        self._require(spent, self._call_limit - _CONNECT_FOR)
+        began = time.monotonic()
+        try:
+            return self._open()
+        finally:
+            spent.seconds += time.monotonic() - began
+
+    def _open(self) -> psycopg.Connection[Any]:
         connection = _Connection.connect(self._url, application_name=self._name, **_CONNECT)  # type: ignore[arg-type]  # libpq options
         connection.prepare_threshold = 0  # statements are constants: planned once on each connection, which costs more than running them
         return connection
@@ -79,18 +117,18 @@ class Database:
         Raises:
             EngineAway: the database did not answer in time; whether the step happened is unknown.
         """
-        breaker = self.breaker
-        breaker.admit()
+        breaker, spent = self.breaker, self._admit()
         began = time.monotonic()
         try:
             kept = self._keep()
+            kept.call.spent = spent
             kept.call.begin()
             try:
                 row = kept.prepared.first(statement, parameters)
             finally:
                 kept.call.end()
         except _AWAY as error:
-            self._gave_up(error, time.monotonic() - began)
+            self._gave_up(error, self._took(began, spent))
             if not _is_connected(error):
                 self._drop()
             raise EngineAway(f"database: {type(error).__name__}") from error
@@ -110,6 +148,11 @@ class Database:
             self.breaker.succeeded()
         else:
             self.breaker.failed(0.0 if getattr(error, "sqlstate", None) else took)
+
+    def _took(self, began: float, spent: _Spent | None) -> float:
+        """Return how long a call took that failed: as long as the whole block, if that was why it was cut off."""
+        took = time.monotonic() - began
+        return took if spent is None or spent.seconds < self._call_limit else spent.seconds
 
     def _keep(self) -> _Kept:
         kept: _Kept | None = getattr(self._kept, "connection", None)
@@ -137,8 +180,8 @@ class Database:
         Raises:
             EngineAway: the database did not answer in time.
         """
-        self.breaker.admit()
         call = _Call()
+        call.spent = self._admit()
         began = time.monotonic()
         try:
             with self._engine.connect() as connection, self._watched(connection, call):
@@ -153,7 +196,7 @@ class Database:
             if not isinstance(away, _AWAY):
                 self.breaker.succeeded()
                 raise
-            self._gave_up(away, time.monotonic() - (call.began or began))
+            self._gave_up(away, self._took(call.began or began, call.spent))
             raise EngineAway(f"database: {type(away).__name__}") from error
         except BaseException:
             self._decide(call)
@@ -281,28 +324,44 @@ class _Kept:
         return not self.connection.closed and time.monotonic() < self._old_at and not self._poll.poll(0)
 
 
-class _Call:
-    """Whether a call is under way on one connection, and since when; `with call:` is around each."""
+class _Spent:
+    """How long the calls of a block have taken, in seconds."""
 
-    __slots__ = ("answered", "began", "fd", "since")
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+
+class _Call:
+    """Whether a call is under way on one connection, and since when; `with call:` is around each.
+
+    What its block has spent already counts as if this call had lasted as much longer.
+    """
+
+    __slots__ = ("answered", "began", "fd", "since", "spent")
 
     def __init__(self, fd: int = -1) -> None:
         self.fd = fd
         self.since = 0.0
         self.began = 0.0
         self.answered = False
+        self.spent: _Spent | None = None
 
     def begin(self) -> None:
-        self.since = self.began = time.monotonic()
+        now = self.began = time.monotonic()
+        self.since = now if self.spent is None else now - self.spent.seconds
 
     def end(self) -> None:
         self.since = 0.0
+        if self.spent is not None:
+            self.spent.seconds += time.monotonic() - self.began
 
     def __enter__(self) -> None:
         self.begin()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self.since = 0.0
+        self.end()
         self.answered = self.answered or error is None
 
 

@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 from idp.kernel.digests import random_bytes
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from ipaddress import IPv4Network, IPv6Network
 
 Pairs = tuple[tuple[str, str], ...]
@@ -112,9 +113,13 @@ class Door:
         secure: bool,
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
         on_error: Callable[[Request, BaseException], Answer | PageAnswer],
+        around: Callable[[], AbstractContextManager[object]],
         after: Callable[[Request, int], None],
     ) -> None:
-        """`routes` maps a path to its methods; `host` and `secure` (https) are the issuer's; `after` is told of every answer."""
+        """`routes` maps a path to its methods; `host` and `secure` (https) are the issuer's.
+
+        The context that `around` returns is entered for each request; `after` is told of every answer.
+        """
         self._routes = routes
         self._pages = pages
         self._render = render
@@ -122,10 +127,15 @@ class Door:
         self._always = (*_ALWAYS, _HSTS) if secure else _ALWAYS
         self._proxies = trusted_proxies
         self._on_error = on_error
+        self._around = around
         self._after = after
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
+        with self._around():
+            return self._answer(environ, start_response)
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
             request = self._read(environ)
         except Unreadable as refusal:

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -178,6 +179,75 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_the_connecti
     patient.breaker.admit()
     assert backend(patient) == kept
     patient.close()
+
+
+def test_calls_of_one_block_take_together_no_longer_than_one_may(doors: Database) -> None:
+    """A server that answers each call, but late: nobody waits for a dozen of them, and the breaker sends the others away."""
+    backend(doors)
+    began = time.monotonic()
+    with doors.allowance():
+        for _ in range(2):
+            doors.step("SELECT pg_sleep(0.3)", {})
+        with pytest.raises(EngineAway):
+            doors.step("SELECT pg_sleep(0.9)", {})
+        assert 0.7 < time.monotonic() - began < 1.5
+        with pytest.raises(EngineAway, match="breaker open"):
+            doors.step(PID, {})
+    assert wait_until(lambda: is_back(doors), within=5) < 2
+
+
+def test_calls_of_one_transaction_in_a_block_do_so_too(doors: Database) -> None:
+    pooled_backend(doors)
+    began = time.monotonic()
+    with doors.allowance(), pytest.raises(EngineAway):
+        sleep_in_a_transaction(doors, 0.6, 0.9)
+    assert 0.7 < time.monotonic() - began < 1.5
+
+
+def sleep_in_a_transaction(doors: Database, *seconds: float) -> None:
+    with doors.transaction() as transaction:
+        for each in seconds:
+            transaction.run("SELECT pg_sleep(%(seconds)s)", {"seconds": each})
+
+
+def test_an_allowance_that_is_used_up_asks_the_server_for_nothing_more(doors: Database) -> None:
+    """What is known to come too late is not begun: nobody would learn whether it happened."""
+    backend(doors)
+    with doors.allowance():
+        with pytest.raises(EngineAway):
+            doors.step("SELECT pg_sleep(2)", {})
+        wait_until(lambda: is_back_beside(doors), within=5)
+        with pytest.raises(EngineAway, match="too slow"):
+            doors.step(ADD, {"id": 71})
+        wait_until(lambda: is_back_beside(doors), within=5)
+        with pytest.raises(EngineAway, match="too slow"), doors.transaction() as transaction:
+            transaction.run(ADD, {"id": 71})
+    wait_until(lambda: is_back(doors), within=5)
+    assert count(doors, 71) == 0
+
+
+def is_back_beside(doors: Database) -> bool:
+    """Whether the breaker lets another thread call, one without an allowance."""
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(is_back, doors).result()
+
+
+def test_no_connection_is_begun_for_which_there_is_no_time_left(urls: DatabaseUrls) -> None:
+    opened = Database(urls.app, call_limit=2.5)
+    with opened.allowance():
+        opened.step("SELECT pg_sleep(0.6)", {})
+        with pytest.raises(EngineAway, match="too slow"), opened.transaction():
+            pass
+    opened.close()
+
+
+def test_calls_outside_of_a_block_each_have_their_own_time(doors: Database) -> None:
+    backend(doors)
+    with doors.allowance():
+        backend(doors)
+    for _ in range(4):
+        doors.step("SELECT pg_sleep(0.3)", {})
+    assert backend(doors) > 0
 
 
 def test_a_row_that_somebody_else_holds_says_nothing_about_the_server(doors: Database, urls: DatabaseUrls) -> None:
