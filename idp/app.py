@@ -291,6 +291,7 @@ def serve(settings: Settings) -> None:
         log_access=False,
         websockets=False,
     )
+    configure_logs(settings.log_level)  # after the server has arranged its own
     stop = server.signal_handler_interrupt
 
     def leave(*_: object) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -50,12 +48,13 @@ def worker(frame: Frame) -> None:
     """
     from idp.app import job_handlers, make_clock, periodic_jobs
     from idp.jobs.worker import build_worker
+    from idp.web.logs import configure_logs
 
     settings = read_settings(environment())
     url = settings.database_worker_url
     if url is None:
         raise UnsafeSettings("set IDP_DATABASE_WORKER_URL: jobs are done as the role idp_worker")
-    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logs(settings.log_level)
     clock = make_clock(settings)
     rooms = _rooms_when_possible(frame, settings, url.get_secret_value(), clock)
     handlers, periodic = job_handlers(settings, rooms, clock), periodic_jobs(settings, rooms, clock)

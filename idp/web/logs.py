@@ -6,7 +6,6 @@ is counted. What happened, for the record, is the audit's business and is writte
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import sys
@@ -14,6 +13,7 @@ import threading
 import time
 from collections import deque
 from datetime import UTC, datetime
+from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
@@ -27,14 +27,23 @@ if TYPE_CHECKING:
 _MOST_WAITING: Final = 10_000
 _EVERY: Final = 0.2
 _MOST_TEXT: Final = 1024
+_OURS: Final = frozenset({"idp", "_granian"})
 _QUIET: Final = frozenset({"/health/live", "/health/ready"})
 
 
 def configure_logs(level: str) -> None:
-    """Have every logger of the process write JSON lines to standard error."""
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s", force=True)
-    for noisy in ("httpx", "httpcore", "alembic", "procrastinate"):
+    """Have every logger of the process write JSON lines to standard error: ours, and those of libraries."""
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(_JsonLine())
+    logging.basicConfig(level=level, handlers=[lines], force=True)
+    for name in list(logging.Logger.manager.loggerDict):  # what a library arranged for itself, the server among them
+        known = logging.getLogger(name)
+        known.handlers.clear()
+        known.propagate = True
+    for noisy in ("alembic", "procrastinate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    sys.excepthook = lambda _kind, error, _trace: _uncaught(error)
+    threading.excepthook = lambda caught: _uncaught(caught.exc_value)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -47,6 +56,32 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _uncaught(error: BaseException | None) -> None:
+    logging.getLogger("idp").critical("uncaught", exc_info=error)
+
+
+class _JsonLine(logging.Formatter):
+    """Writes a record of the standard logging module as ours are written.
+
+    A library's sentence is left as it stands in its source: what it would fill in may be somebody's. The server fills in numbers
+    of processes and addresses it listens on; what we fill in ourselves is chosen where it is written.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        if not isinstance(record.msg, str):
+            event = type(record.msg).__name__
+        elif record.name.partition(".")[0] in _OURS:
+            event = record.getMessage()
+        else:
+            event = record.msg
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        entry: dict[str, Any] = {"event": event, "logger": record.name, "level": record.levelname.lower(), "at": at}
+        if record.exc_info:
+            entry["exc_info"] = record.exc_info[1]
+        return json.dumps(_bounded(None, "", _only_our_trace(None, "", entry)), ensure_ascii=True)
 
 
 def _only_our_trace(_logger: Any, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -76,7 +111,7 @@ class RequestLog:
         self._dropped = 0
         self._writing = threading.Lock()
         threading.Thread(target=self._run, name="request-log", daemon=True).start()
-        atexit.register(self.write)
+        Finalize(None, self.write, exitpriority=0)  # also in a worker process, which runs nothing of `atexit`
 
     def __call__(self, request: Request, status: int) -> None:
         """Have the request logged: method, path without what opens anything, status; never query, form, cookie or address."""
