@@ -272,6 +272,7 @@ def _make_runtime(var: Path, account: Account | None) -> Path:
             raise ChildFailed(f"no folder with a short enough name for a socket, among {[str(place) for place in places]}")
         runtime = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=fitting[0]))
     fresh_record = var / "engines.json.new"
+    fresh_record.touch(mode=0o600)
     fresh_record.write_text(json.dumps({"runtime": str(runtime)}))
     fresh_record.replace(record)
     sockets = runtime / _SOCKETS

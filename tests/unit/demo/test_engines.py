@@ -189,6 +189,7 @@ def test_a_folder_too_deep_for_a_socket_gets_a_short_one_that_only_its_account_e
         sockets = Path(engines.redis_url.removeprefix("unix://")).parent
         assert len(str(sockets)) < 80
         assert sockets.stat().st_mode & 0o777 == 0o700
+        assert (deep / "engines.json").stat().st_mode & 0o777 == 0o600
         with psycopg.connect(engines.database_url_app) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
     assert not sockets.exists()
