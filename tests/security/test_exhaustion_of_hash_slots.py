@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from idp.demo.engines import DatabaseUrls, Engines
-from tests.support.faults import Remote, furnish, known_to
+from tests.support.faults import Remote, furnish, known_to, wait_until
 from tests.support.journeys import Journeys
+from tests.support.provider import Answered, Browser, Person, Portal
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("served")
+
+
+MOST_TRIES = 20
+A_HASH = 19 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,68 @@ def test_a_flood_of_passwords_is_turned_away_at_once_and_leaves_the_rest_running
     assert sorted(meanwhile)[len(meanwhile) // 2] < 1.0
     assert max(meanwhile) < 3.0
     served.wait_ready()
+
+
+def test_people_on_known_devices_sign_in_during_a_flood_and_memory_stays(served: Served, remote: Remote) -> None:
+    """A place at the hash is kept for who signed in there before: each of them gets in, told far more rarely than strangers to try again.
+
+    What strangers send costs no memory that stays: each hash at once is 19 MiB.
+    """
+    journeys = Journeys(remote)
+    known_to(served, journeys.plain.client_id)
+    people = [remote.person(second_factor=False) for _ in range(4)]
+    devices = [journeys.signed_in(person).cookies for person in people]
+    stranger = journeys.at_sign_in()
+    action, fields = stranger.form()
+    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in stranger.cookies.items()), "Sec-Fetch-Site": "same-origin"}
+    turned_away: Counter[int] = Counter()
+    flooded: Counter[int] = Counter()
+    over = threading.Event()
+
+    def flood(number: int) -> None:
+        while not over.is_set():
+            typed = fields | {"username": f"0793{number:02d}{flooded.total():06d}", "password": "not the password"}
+            flooded[served.post(action, typed, headers)[0]] += 1
+
+    threads = [threading.Thread(target=flood, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: flooded[503] > 50, within=30)
+        before = memory_of(served)
+        for turn in range(24):
+            person, cookies = people[turn % 4], devices[turn % 4]
+            browser = Browser(remote, {name: value for name, value in cookies.items() if "device" in name})
+            assert browser.cookies, cookies
+            tries = 0
+            while (answered := sign_in(browser, journeys.plain, person)).status == 503:
+                tries += 1
+                assert tries <= MOST_TRIES, (turn, turned_away)
+                time.sleep(int(answered.header("retry-after") or 0))
+            assert "code" in answered.parameters, (answered.status, answered.text[:300])
+            turned_away[tries] += 1
+        after = memory_of(served)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+    assert flooded.keys() <= {200, 503}
+    assert flooded[503] > flooded[200], "it was a flood"
+    refused = sum(tries * count for tries, count in turned_away.items())
+    assert refused / (refused + turned_away.total()) < 0.75 * flooded[503] / flooded.total(), (turned_away, flooded)
+    assert after - before < 2 * A_HASH, (before, after)
+
+
+def sign_in(browser: Browser, portal: Portal, person: Person) -> Answered:
+    """Begin at the portal and answer what is asked, as a person does."""
+    return browser.sign_in(person, browser.open(portal.ask()))
+
+
+def memory_of(served: Served) -> int:
+    """Return how many bytes the workers hold for themselves."""
+    rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii") for pid in served.worker_pids()]
+    return 1024 * sum(int(found[1]) for text in rollups if (found := re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)))
 
 
 def test_after_a_flood_everybody_gets_in_again(served: Served, remote: Remote) -> None:
