@@ -122,9 +122,26 @@ node-ready: ## install the independent relying party that the tests drive
 
 # -- measure and conform -----------------------------------------------------------------------------------------
 
+# The wheel of argon2 runs on every processor, so it has no AVX2 (docs/performance.md says what that costs).
+.PHONY: native-hash
+native-hash: $(VENV)/.native-hash ## build argon2 for this processor: needs a C compiler and Python's headers
+
+$(VENV)/.native-hash: requirements/native-hash.txt $(VENV)/.complete
+	$(say) 'native-hash: building argon2 for this processor'
+	@command -v cc >/dev/null || { echo 'A C compiler is needed, and the headers of Python. On Debian: apt-get install gcc libc6-dev python3-dev'; exit 1; }
+	@rm -rf $(VENV)/native-hash && $(BIN)/python -m venv $(VENV)/native-hash
+	@$(VENV)/native-hash/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement $<
+	@sed -n '/^argon2-cffi-bindings==/,/[^\\]$$/p' requirements/dev.txt > $(VENV)/native-hash/source.txt
+	@cd $(VENV)/native-hash && PATH="$$PWD/bin:$$PATH" CFLAGS='-O3 -march=native' bin/python -m pip wheel --disable-pip-version-check --quiet \
+	  --no-cache-dir --no-build-isolation --no-deps --no-binary :all: --require-hashes --requirement source.txt --wheel-dir .
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --force-reinstall $(VENV)/native-hash/*.whl
+	@$(BIN)/python -c 'import argon2; argon2.PasswordHasher().verify(argon2.PasswordHasher().hash("x"), "x")'
+	@rm -rf $(VENV)/native-hash && touch $@
+
 .PHONY: bench
 bench: environment messages ## CPU per operation; PEER=1 measures npm oidc-provider beside it, KEEP=1 keeps the figures
 	@test -z '$(PEER)' || $(MAKE) $(PEER_PROVIDER)/node_modules/.complete
+	@$(MAKE) native-hash || echo '   measured with the wheel of argon2, which has no AVX2'
 	$(say) 'bench'
 	@exec $(BIN)/python -m tests.bench $(if $(PEER),--peer) $(if $(KEEP),--keep) $(BENCH_ARGS)
 
@@ -159,6 +176,8 @@ lock: ## pin the requirements anew (needs uv)
 	@uv pip compile pyproject.toml $(LOCK_ARGS) --output-file requirements/prod.txt >/dev/null
 	@uv pip compile pyproject.toml --group dev $(LOCK_ARGS) --output-file requirements/dev.txt >/dev/null
 	@printf 'hatchling\n' | uv pip compile - --constraint requirements/dev.txt $(LOCK_ARGS) --output-file requirements/build.txt >/dev/null
+	@printf 'cmake\nninja\nscikit-build-core\nsetuptools-scm\n' | \
+	  uv pip compile - --constraint requirements/dev.txt $(LOCK_ARGS) --output-file requirements/native-hash.txt >/dev/null
 	@! grep -n '://' requirements/*.txt || { echo 'A lock file names an address; it must not.'; exit 1; }
 
 LOCK_ARGS = --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

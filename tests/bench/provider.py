@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,7 @@ class Provider:
                 found[name] = version(name)
             except PackageNotFoundError:
                 found[name] = "absent"
+        found["argon2"] = "from a wheel for every processor" if "manylinux" in _tags("argon2-cffi-bindings") else "built for this processor"
         return found
 
     def _environment(self) -> dict[str, str]:
@@ -120,6 +121,11 @@ class Provider:
             message = f"idp {' '.join(arguments)} ended with {done.returncode}: {done.stderr[-2000:]}"
             raise SubjectFailedError(message)
         return json.loads(done.stdout)
+
+
+def _tags(name: str) -> str:
+    """Return what an installed distribution says of the platforms it was built for (PyPA's binary distribution format)."""
+    return distribution(name).read_text("WHEEL") or ""
 
 
 def _command() -> str:
