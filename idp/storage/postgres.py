@@ -26,6 +26,7 @@ from idp.storage.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
 Row = Any
 """A row with its columns as attributes: a named tuple."""
@@ -61,6 +62,7 @@ class Database:
         self._url = url
         self._name = name
         self._kept = threading.local()
+        self._allowance = _Allowance(self._kept)
         self._call_limit = call_limit
         self._watchdog = _Watchdog(call_limit)
         self._engine = sqlalchemy.create_engine(
@@ -68,17 +70,12 @@ class Database:
         )
         sqlalchemy.event.listen(self._engine, "checkout", _replace_closed)
 
-    @contextmanager
-    def allowance(self) -> Iterator[None]:
+    def allowance(self) -> AbstractContextManager[object]:
         """Let the calls that this thread makes in the block take together no longer than one alone may.
 
         A page makes a dozen calls or more: of a server that answers each, but late, nobody should have to wait for all of them.
         """
-        self._kept.spent = _Spent()
-        try:
-            yield
-        finally:
-            self._kept.spent = None
+        return self._allowance
 
     def _admit(self) -> _Spent | None:
         """Let a call through, unless the breaker is open or the allowance of its block is used up; return what was used of it."""
@@ -331,6 +328,21 @@ class _Spent:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+
+
+class _Allowance:
+    """A block of the thread that enters it: one object for all, since what is spent is the thread's."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, kept: threading.local) -> None:
+        self._kept = kept
+
+    def __enter__(self) -> None:
+        self._kept.spent = _Spent()
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.spent = None
 
 
 class _Call:
