@@ -88,7 +88,7 @@ class Accounts:
     def add_in(self, transaction: Transaction, declaration: PersonDeclaration, origin: Origin) -> Added:
         """Do what `add` does within a transaction; return both ids."""
         now = self._clock.now()
-        declared = check_declaration(declaration, self._country, today=now.date())
+        declared = check_declaration(declaration, self._country, today=now.astimezone(self._country.zone).date())
         account_id, holder_id, number_id = new_id(now), new_id(now), new_id(now)
         number = declared.declaration.personal_number
         if transaction.one(store.FIND_NUMBER_EVER, {"number_indexes": self._sealer.indexes(_NUMBER, number)}):

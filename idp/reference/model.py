@@ -15,6 +15,7 @@ from idp.kernel.refusals import Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
+    from zoneinfo import ZoneInfo
 
 
 class UnknownCountry(Refusal):
@@ -169,6 +170,11 @@ class Country(Protocol):
     @property
     def locale(self) -> str:
         """The language people are spoken to in who did not choose another: two letters of ISO 639-1."""
+        ...
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where its days begin: a rule that depends on the day asks for the day there."""
         ...
 
     @property

@@ -259,7 +259,7 @@ def _home() -> Iterable[Shot]:
         | {
             "name": NAME,
             "ial": 2,
-            "ial_until": dt.date(2027, 1, 19),
+            "ial_until": dt.datetime(2027, 1, 18, 17, tzinfo=dt.UTC),
             "authenticators": (
                 AuthenticatorEntry("password", AT),
                 AuthenticatorEntry("totp", AT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 from idp.reference.model import UnknownProvince
 from idp.reference.vn import tables
@@ -21,6 +22,7 @@ class VietNam:
 
     code: Final = "VN"
     locale: Final = "vi"
+    zone: Final = ZoneInfo("Asia/Ho_Chi_Minh")
     service_names: Final = ("dichvucong", "dich vu cong")
 
     def __init__(self) -> None:

@@ -104,6 +104,7 @@ class Renderer:
         environment.filters |= {
             "country": lambda code: name_country(code, locale),
             "date": lambda day: format_day(day, locale),
+            "day": lambda at: format_day(at.astimezone(self._zone).date(), locale),
             "moment": lambda at: format_moment(at, locale, self._zone),
             "number": lambda number: format_decimal(number, locale=locale),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -25,6 +25,7 @@ from idp.accounts.model import (
 )
 from idp.accounts.service import Accounts
 from idp.audit.model import Origin
+from idp.kernel.clock import FixedClock
 from idp.kernel.sealing import Sealer, SealingKeys
 from idp.reference.countries import get_country
 from idp.reference.model import Sex
@@ -42,7 +43,6 @@ from tests.support.citizens import (
 
 if TYPE_CHECKING:
     from idp.demo.engines import DatabaseUrls
-    from idp.kernel.clock import FixedClock
 
 DAY = timedelta(days=1)
 
@@ -79,6 +79,17 @@ def test_a_new_account_waits_for_its_person(rooms: Rooms, owner_database: Databa
     assert not found.is_alive
     assert not is_alive(rooms, citizen.account_id)
     assert events(owner_database, citizen.account_id) == ["accounts.account_added"]
+
+
+def test_a_child_born_today_is_entered_in_the_first_hour_of_the_day(database: Database, sealer: Sealer) -> None:
+    """The day is that of the country: in UTC, it is still the evening before."""
+    rooms = make_rooms(database, sealer, FixedClock(datetime(2026, 12, 31, 17, 30, tzinfo=UTC)))
+    today, tomorrow = date(2027, 1, 1), date(2027, 1, 2)
+    born = declaration()
+    number = "001227" + born.personal_number[6:]
+    rooms.accounts.add(replace(born, personal_number=number, birth_date=today, sex=Sex.MALE), AT_THE_COUNTER)
+    with pytest.raises(NumberRefused, match="future"):
+        rooms.accounts.add(replace(born, personal_number=number, birth_date=tomorrow, sex=Sex.MALE), AT_THE_COUNTER)
 
 
 def test_what_was_sealed_opens_again(rooms: Rooms) -> None:

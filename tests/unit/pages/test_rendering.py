@@ -14,6 +14,7 @@ from jinja2 import UndefinedError
 from idp.web.pages.assets import STATIC_FOLDER, Assets
 from idp.web.pages.rendering import Renderer, choose_locale, format_day, format_moment
 from idp.web.pages.values import Asker, Fact, Link
+from tests.support.gallery import shots
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 
@@ -50,6 +51,14 @@ def test_instants_are_written_in_the_zone_of_display() -> None:
     at = dt.datetime(2026, 3, 1, 17, 2, tzinfo=dt.UTC)
     assert format_moment(at, "vi", HANOI) == "00:02, 2/3/2026"
     assert format_moment(at, "en", HANOI) == "2 Mar 2026, 00:02"
+
+
+def test_a_level_ends_on_the_day_of_the_zone_of_display(renderer: Renderer) -> None:
+    """It ends with a birthday, which begins at seven in the evening before, in UTC."""
+    page = next(shot for shot in shots() if shot.name == "home-signed-in")
+    until = {"ial_until": dt.datetime(2027, 3, 3, 17, tzinfo=dt.UTC)}
+    written = renderer.render(page.template, locale="en", nonce="n", language_url=None, **{**page.values, **until})
+    assert "until 4 March 2027" in written
 
 
 def test_a_value_that_looks_like_html_is_shown_as_text(renderer: Renderer) -> None:

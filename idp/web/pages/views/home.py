@@ -72,7 +72,7 @@ class Home:
         return {
             "name": shown.full_name,
             "ial": assessment.ial,
-            "ial_until": assessment.until.date() if assessment.until else None,
+            "ial_until": assessment.until,
             "authenticators": [
                 AuthenticatorEntry(_KINDS[held.method], held.since, held.left)
                 for held in self.desk.rooms.authenticators.held(session.account_id)
