@@ -43,7 +43,7 @@ def import_(frame: Frame, origin: Origin, files: tuple[Path, ...], jwks: Path | 
     """
     variables = _variables()
     declared = [fill(each, variables) for file in files for each in _read(file)]
-    keys = _read(jwks)[0] if jwks is not None else None
+    keys = _read_keys(jwks) if jwks is not None else None
     with opened_rooms() as rooms:
         changes = rooms.clients.import_(declared, jwks=keys, origin=origin)
     _keep_for_demo({each.client_id: each.new_secret for each in changes if each.new_secret is not None})
@@ -65,6 +65,13 @@ def _keep_for_demo(secrets: Mapping[str, str]) -> None:
         return
     with changed_kept(Path(running.settings[PREFIX + "VAR"])) as kept:
         kept.secrets.update({client_id: secret for client_id, secret in secrets.items() if client_id in kept.secrets})
+
+
+def _read_keys(file: Path) -> dict[str, Any]:
+    read = _read(file)
+    if len(read) != 1:
+        raise DeclarationRefused(file.name, f"holds {len(read)} sets of keys; one is wanted")
+    return read[0]
 
 
 def _read(file: Path) -> list[dict[str, Any]]:

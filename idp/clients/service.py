@@ -94,8 +94,7 @@ class Clients:
         """
         client_id = self._remembered.get().client_ids.get(client)
         if client_id is None:
-            self._remembered.expire()
-            client_id = self._remembered.get().client_ids.get(client)
+            client_id = self._remembered.again().client_ids.get(client)
         found = None if client_id is None else self.find(client_id)
         if found is None:
             raise ClientUnknown(str(client))
@@ -227,7 +226,7 @@ class Clients:
     def _require_agency(self, code: str | None) -> None:
         if code is None:
             return
-        verdict = self._country.agency_code.check(code, on=self._clock.now().date())
+        verdict = self._country.agency_code.check(code, on=self._clock.now().astimezone(self._country.zone).date())
         if not verdict.policy_valid:
             reason = f"is no code of an agency in {self._country.code} ({verdict.reason_code.replace('_', ' ')})"
             raise DeclarationRefused("agency_code", reason)
@@ -269,8 +268,8 @@ def _with_keys(
         raise DeclarationRefused("jwks", reason)
     completed = []
     for each in declarations:
-        keys = (jwks or known.get(str(each.get("client_id")))) if any(each is lack for lack in lacking) else None
-        completed.append({**each, "jwks": keys} if keys else each)
+        keys = (known.get(str(each.get("client_id"))) if jwks is None else jwks) if any(each is lack for lack in lacking) else None
+        completed.append(each if keys is None else {**each, "jwks": keys})
     return completed
 
 

@@ -76,6 +76,15 @@ def test_names_are_filled_from_the_environment_but_never_from_our_settings(
     assert "is not set in the environment" in ended.err
 
 
+def test_a_file_of_keys_holds_one_set(command: Command, tmp_path: Path) -> None:
+    """Two would be cut to the first, and nobody told."""
+    method = {"token_endpoint_auth_method": "private_key_jwt"}
+    file, keys = declare(tmp_path, client_id="keyed", **method), tmp_path / "keys.json"
+    keys.write_text('[{"keys": []}, {"keys": []}]', encoding="utf-8")
+    ended = command("clients", "import", "--jwks", str(keys), file)
+    assert (ended.code, ended.out, ended.err) == (1, "", "idp: keys.json: holds 2 sets of keys; one is wanted.\n")
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "7", '["a"]', "\xff"])
 def test_a_file_that_is_no_declaration_is_refused(command: Command, tmp_path: Path, text: str) -> None:
     (tmp_path / "odd.json").write_bytes(text.encode("latin-1"))

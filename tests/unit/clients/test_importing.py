@@ -119,6 +119,15 @@ def test_keys_come_with_the_file_and_stay_when_the_declaration_is_read_again(cli
             clients.import_(several, jwks=jwks, origin=BY)
 
 
+def test_an_empty_set_of_keys_is_not_the_one_that_is_known(clients: Clients, jwks: dict[str, Any]) -> None:
+    """Who replaces a disclosed key by nothing is told, and does not keep it."""
+    declared = portal("emptied", token_endpoint_auth_method="private_key_jwt")
+    clients.import_([declared], jwks=jwks, origin=BY)
+    with pytest.raises(DeclarationRefused) as refusal:
+        clients.import_([declared], jwks={}, origin=BY)
+    assert refusal.value.field == "jwks"
+
+
 def test_an_import_is_all_or_nothing(clients: Clients, database: Database) -> None:
     with pytest.raises(DeclarationRefused):
         clients.import_([portal("good-one"), portal("bad-one", redirect_uris=["javascript:alert(1)"])], origin=BY)

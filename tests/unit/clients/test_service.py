@@ -111,6 +111,39 @@ def test_a_client_that_another_process_has_just_registered_is_there_by_its_id(da
     assert other.get(made.id).client_id == "just-registered"
 
 
+def test_a_client_that_is_not_held_is_looked_up_even_while_another_thread_looks(
+    database_urls: DatabaseUrls, clients: Clients, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was let go on with what is remembered would call a registered client unknown."""
+    there = Clients(Database(database_urls.app), clock, COUNTRY, CLAIMS_OF_SCOPE)
+    there.find("any")
+    clients.import_([portal("in-between")], origin=BY)
+    made = clients.find("in-between")
+    assert made is not None
+    looking, go_on = threading.Event(), threading.Event()
+    load = there._remembered._look
+
+    def slowly() -> Any:
+        if threading.current_thread() is slow:
+            looking.set()
+            go_on.wait(10)
+        return load()
+
+    monkeypatch.setattr(there._remembered, "_look", slowly)
+    clock.advance(SECOND)
+    slow = threading.Thread(target=there.find, args=("any",))
+    slow.start()
+    assert looking.wait(10)
+    found: list[str] = []
+    asks = threading.Thread(target=lambda: found.append(there.get(made.id).client_id))
+    asks.start()
+    asks.join(0.2)
+    go_on.set()
+    slow.join()
+    asks.join()
+    assert found == ["in-between"]
+
+
 def test_another_process_sees_a_change_within_a_second_and_asks_nothing_in_between(
     clients: Clients, database_urls: DatabaseUrls, clock: FixedClock
 ) -> None:
