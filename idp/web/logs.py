@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from datetime import UTC, datetime
 from multiprocessing.util import Finalize
@@ -42,6 +43,8 @@ def configure_logs(level: str) -> None:
         known.propagate = True
     for noisy in ("alembic", "procrastinate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    warnings.showwarning = lambda message, category, filename, lineno, file=None, line=None: _warned(category, filename, lineno)  # noqa: ARG005 - as it is called
+    sys.unraisablehook = lambda caught: _uncaught(caught.exc_value)
     sys.excepthook = lambda _kind, error, _trace: _uncaught(error)
     threading.excepthook = lambda caught: _uncaught(caught.exc_value)
     structlog.configure(
@@ -56,6 +59,11 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _warned(kind: type[Warning], file: str, line: int) -> None:
+    """Say what kind of warning came from where, not in its words."""
+    logging.getLogger("idp").warning("%s at %s:%d", kind.__name__, file, line)
 
 
 def _uncaught(error: BaseException | None) -> None:
@@ -131,23 +139,23 @@ class RequestLog:
     def write(self) -> None:
         """Write what waits."""
         with self._writing:
-            lines = [self._line(*self._waiting.popleft()) for _ in range(len(self._waiting))]
-            if not lines:
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if not waiting:
                 return
+            dropped, self._dropped = self._dropped, 0
+            lines = [self._line(*each, 0 if number else dropped) for number, each in enumerate(waiting)]
             try:
                 self._out.write("".join(lines))
                 self._out.flush()
             except (OSError, ValueError):
-                self._dropped += len(lines)
+                self._dropped += dropped + len(lines)
 
-    def _line(self, at: float, request_id: str, method: str, path: str, status: int) -> str:
-        dropped = ""
-        if self._dropped:
-            dropped, self._dropped = f', "dropped": {self._dropped}', 0
+    def _line(self, at: float, request_id: str, method: str, path: str, status: int, dropped: int) -> str:
         when = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+        told = f', "dropped": {dropped}' if dropped else ""
         return (
             f'{{"at": "{when}", "event": "request", "request": "{request_id}", "method": "{method}", '
-            f'"path": {json.dumps(shown_path(path))}, "status": {status}{dropped}}}\n'
+            f'"path": {json.dumps(shown_path(path))}, "status": {status}{told}}}\n'
         )
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("served")
 
 CANARY = "0799-typed-by-a-person"
 LIBRARY = f"""
-import logging, threading
+import logging, threading, warnings
 from idp.web.logs import configure_logs
 stray = logging.getLogger("library.with.its.own")
 stray.addHandler(logging.StreamHandler())
@@ -35,6 +35,11 @@ except ValueError as error:
 logging.getLogger("idp.jobs").warning("job %s waits", "tell")
 logging.getLogger("library").debug("not asked for")
 logging.getLogger("library").info("two\\nlines " + "x" * 5000)
+warnings.warn("{CANARY}")
+class Forgotten:
+    def __del__(self):
+        fail()
+Forgotten()
 thread = threading.Thread(target=fail)
 thread.start()
 thread.join()
@@ -57,11 +62,13 @@ def test_every_logger_of_a_process_writes_json_lines_without_what_somebody_typed
         ("twice or in clear? %s", "error", "library.with.its.own"),
         ("job tell waits", "warning", "idp.jobs"),
         ("two\nlines xxxxxxxxxxxxxx", "info", "library"),
+        ("UserWarning at <string>:", "warning", "idp"),
+        ("uncaught", "critical", "idp"),
         ("uncaught", "critical", "idp"),
         ("uncaught", "critical", "idp"),
     ]
     assert all(line["at"].endswith("Z") for line in lines)
-    assert [line["error"] for line in lines if "error" in line] == ["builtins.ValueError"] * 3
+    assert [line["error"] for line in lines if "error" in line] == ["builtins.ValueError"] * 4
     assert lines[0]["trace"][-1].startswith("fail:")
     assert max(map(len, done.stderr.splitlines())) < 1500
 
