@@ -252,15 +252,6 @@ class Transaction:
         with self._call:
             return self._connection.exec_driver_sql(statement, dict(parameters or {})).rowcount
 
-    @property
-    def driver(self) -> psycopg.Connection[Any]:
-        """The driver's connection of this transaction, for a library that joins it (the job queue).
-
-        What the library calls is watched too: from here until the next call of this transaction, or its end.
-        """
-        self._call.begin()
-        return _driver(self._connection)
-
 
 def _driver(connection: sqlalchemy.Connection) -> psycopg.Connection[Any]:
     return cast("psycopg.Connection[Any]", connection.connection.driver_connection)

@@ -158,18 +158,6 @@ def test_a_server_that_freezes_before_the_commit_is_given_up_too(own: Engines, d
     wait_until(lambda: is_back(doors), within=5)
 
 
-def test_a_server_that_freezes_under_a_library_in_the_transaction_is_given_up_too(own: Engines, doors: Database) -> None:
-    """The job queue joins a transaction by its driver's connection."""
-    try:
-        with pytest.raises(EngineAway), doors.transaction() as transaction:  # noqa: PT012 - the block is the subject
-            transaction.one(PID)
-            own.freeze_postgres()
-            transaction.driver.execute("SELECT 1")
-    finally:
-        own.thaw_postgres()
-    wait_until(lambda: is_back(doors), within=5)
-
-
 def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_the_connection_stays(urls: DatabaseUrls) -> None:
     patient = Database(urls.app)
     kept = backend(patient)
