@@ -56,12 +56,13 @@ def tail(frame: Frame, account: str | None, client_id: str | None, kind: str | N
             kind=kind,
         )
         zone = ZoneInfo(rooms.zone)
-        look_from = rooms.clock.now()
+        look_from = rooms.clock.now() - _LATE_BY
+        before = since(rooms.database, wanted, look_from) if follow else []
         found = latest(rooms.database, wanted, most=most)
         if not follow:
             frame.answer({"events": [_document(each) for each in found]}, [_line(each, zone) for each in found] or "No event.")
             return int(any(each.state == "altered" for each in found))
-        seen: dict[UUID, datetime] = {}
+        seen: dict[UUID, datetime] = {each.id: each.at for each in before}
         while True:
             for each in sorted(found, key=lambda event: event.at):
                 frame.answer(_document(each), _line(each, zone), on_one_line=True)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from uuid import UUID, uuid4
 
 import pytest
 
 from idp.audit import reading
+from idp.audit.model import Origin
 from idp.audit.reading import Wanted
+from idp.audit.store import record
+from idp.grants.model import ClientTokenIssued
 from idp.storage.postgres import Database
 from tests.support.commands import Command, add
 
@@ -86,3 +91,30 @@ def test_a_row_moved_to_another_account_is_altered(command: Command, owner_datab
         transaction.run("UPDATE audit_event SET account_id = %(other)s WHERE account_id = %(one)s", {"one": one, "other": other})
     states = [each["state"] for each in json.loads(command("audit", "tail", "--json", "--account", other).out)["events"]]
     assert sorted(states) == ["altered", "intact"]
+
+
+def test_who_follows_sees_what_is_committed_late_and_nothing_twice(
+    command: Command, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row may be committed after the start of the tail although its instant lies before."""
+    turns = 0
+
+    def issued(before: timedelta) -> UUID:
+        with database.transaction() as transaction:
+            event = ClientTokenIssued(Origin.operated("test"), scopes=())
+            return record(transaction, event, datetime.now(UTC) - before, {"client_id": uuid4()})
+
+    issued(timedelta(seconds=4))
+    late: list[UUID] = []
+
+    def sleep(_: float) -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 1:
+            late.append(issued(timedelta(seconds=5)))
+        if turns == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("idp.cli.audit.time", SimpleNamespace(sleep=sleep))
+    ended = command("audit", "tail", "--follow", "--json", "-n", "0", "--kind", "grants")
+    assert [json.loads(line)["id"] for line in ended.out.splitlines()] == [str(late[0])]
