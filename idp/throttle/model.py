@@ -160,13 +160,13 @@ class TooManyGuesses(Refusal):
 
 
 class AuthenticatorDisabled(TooManyGuesses):
-    """A hundred failures in a row: the authenticator is off until it is bound anew (NIST SP 800-63B-4 §3.2.2)."""
+    """A hundred failures in a row: the authenticator is off until it is bound anew or its guesses are given back (NIST SP 800-63B-4 §3.2.2)."""
 
     code = "throttle.authenticator_disabled"
 
 
 class TooMuchVolume(Refusal):
-    """Too many requests from one address. `retry_after` is when the window ends."""
+    """Too much of one kind from one place: an address, a browser, or a client at an address. `retry_after` is when the window ends."""
 
     code = "throttle.too_much_volume"
 

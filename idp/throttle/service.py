@@ -112,7 +112,7 @@ class Guesses:
         transaction.run(store.FORGIVE, forgiven)
 
     def refund(self, kind: GuessKind, lane: Lane) -> None:
-        """Give back the guess charged to `lane`, because nothing was checked: no place at the hash, an engine away."""
+        """Give back the guess charged to `lane`, because nothing was checked: there was no place at the hash."""
         self._database.step(store.REFUND, self._key(kind, lane))
 
     def reset(self, account_id: UUID, *, reason: str, origin: Origin) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from idp.demo.engines import DatabaseUrls, Engines
+from idp.storage import migrations
 from idp.storage.postgres import Database
 from tests.support.commands import Command, add
 
@@ -85,9 +86,9 @@ def test_tests_are_refused_a_database_of_production(command: Command, engines: E
     fresh = engines.make_database("of_production")
     urls = {"IDP_DATABASE_URL": fresh.app, "IDP_DATABASE_OWNER_URL": fresh.owner, "IDP_DATABASE_WORKER_URL": fresh.worker}
     made = command("migrate", "--json", IDP_MODE="production", IDP_ISSUER="https://id.example", **urls)
-    assert made.document == {"before": None, "schema": "0002", "mode": "production", "issuer": "https://id.example", "assessed": 0}
+    assert made.document == {"before": None, "schema": migrations.head(), "mode": "production", "issuer": "https://id.example", "assessed": 0}
     again = command("migrate", "--json", IDP_MODE="production", IDP_ISSUER="https://id.example", **urls)
-    assert (again.code, again.document["before"]) == (0, "0002")
+    assert (again.code, again.document["before"]) == (0, migrations.head())
     refused = command("accounts", "show", "1", **urls)
     assert refused.code == 1
     assert "marked production" in refused.err
