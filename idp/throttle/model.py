@@ -160,7 +160,7 @@ class TooManyGuesses(Refusal):
 
 
 class AuthenticatorDisabled(TooManyGuesses):
-    """A hundred failures in a row: the authenticator is off until it is bound anew or its guesses are given back (NIST SP 800-63B-4 §3.2.2)."""
+    """A hundred failures in a row: off until it is bound anew or its guesses are given back (NIST SP 800-63B-4 §3.2.2)."""
 
     code = "throttle.authenticator_disabled"
 
