@@ -98,12 +98,17 @@ class SignIn:
         charged = self._guesses.reserve(GuessKind.PASSWORD, lanes, where.origin)
         try:
             right = self._passwords.check(
-                account_id, password, origin=where.origin, known_device=device_id is not None, client_id=where.client_id
+                account_id,
+                password,
+                origin=where.origin,
+                is_dead=found is not None and not found.is_alive,
+                known_device=device_id is not None,
+                client_id=where.client_id,
             )
         except HashSlotsBusy:
             self._guesses.refund(GuessKind.PASSWORD, charged)
             raise
-        if right is None or found is None or not found.is_alive:
+        if right is None or found is None:
             return None
         with self._database.transaction() as transaction:
             if not self._passwords.hold_in(transaction, right, where.origin, client_id=where.client_id):

@@ -9,10 +9,13 @@ from uuid import UUID
 
 import pytest
 
+from idp.audit.reading import Wanted, latest
 from idp.authenticators.hashing import HashParameters, HashSlots
 from idp.authenticators.service import Passwords
 from idp.reference.countries import get_country
 from tests.support.citizens import IN_A_BROWSER, Rooms, activate, add_citizen, make_rooms
+from tests.support.journeys import Journeys
+from tests.support.provider import OPERATOR, Provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,3 +110,13 @@ def test_no_number_phone_or_mail_stands_in_the_database(rooms: Rooms, owner_data
         assert value is not None
         assert value not in dump.everything
         assert value.encode().hex() not in dump.everything
+
+
+def test_the_right_password_of_a_locked_account_is_refused_on_the_record_like_a_wrong_one(op: Provider, journeys: Journeys) -> None:
+    """ASVS 16.3.1: who knows it must not be the one who goes unrecorded, nor be told by a faster answer."""
+    person = op.person()
+    op.rooms.accounts.lock(person.account_id, reason="reported stolen", legal_basis="Decree 69/2024 Art. 14", origin=OPERATOR)
+    wanted = Wanted(account_id=person.account_id, kind="authenticators.proof_refused")
+    for number, password in enumerate((person.password, "sai rồi sai rồi"), start=1):
+        assert journeys.at_sign_in().submit(username=person.username, password=password).status == 200
+        assert len(latest(op.rooms.database, wanted, most=10)) == number

@@ -82,12 +82,14 @@ class Passwords:
         password: str,
         *,
         origin: Origin,
+        is_dead: bool = False,
         known_device: bool = False,
         client_id: UUID | None = None,
     ) -> RightPassword | None:
         """Return that `password` is the account's, or None; no account is an identifier that names nobody, and takes the same time.
 
-        A guess was reserved before. A wrong password is recorded; what follows from a right one, the caller records.
+        A guess was reserved before. A wrong password is recorded; what follows from a right one, the caller records. The right one
+        of an account that `is_dead` is none: it takes the same time and leaves the same record as a wrong one.
         The hash is renewed when its parameters are outdated.
 
         Raises:
@@ -99,7 +101,8 @@ class Passwords:
         stored = self._sealer.open(sealed, place).decode()
         renewed: str | None = None
         with self._slots.take(known_device=known_device):
-            right = RightPassword(looked_up, row.version) if self._hasher.check(stored, password) and row else None
+            is_right = self._hasher.check(stored, password)
+            right = RightPassword(looked_up, row.version) if is_right and row is not None and not is_dead else None
             if right and self._hasher.is_outdated(stored):
                 renewed = self._hasher.hash(password)
         if right is None:
