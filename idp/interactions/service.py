@@ -134,18 +134,32 @@ class Interactions:
         return self.find(interaction_id, browser)
 
     def settle(self, interaction: Interaction, **changes: object) -> Interaction:
-        """Store that something was settled, and return the interaction as it is now."""
+        """Store that something was settled, and return the interaction as it is now.
+
+        Raises:
+            InteractionGone: it was answered meanwhile; nothing brings it back.
+        """
         changed = replace(interaction, **changes)  # type: ignore[arg-type]  # fields are checked by the dataclass
-        self._save(changed)
+        if not self._ephemeral.replace(_key(changed.id), _written(changed), keep_for=KEPT_FOR):
+            raise InteractionGone("answered meanwhile")
         return changed
 
     def end(self, interaction: Interaction) -> None:
-        """Forget the interaction: it was answered."""
-        self._ephemeral.forget(_key(interaction.id))
+        """Forget the interaction, before it is answered: of several pages sent at once, one answers (law 1).
+
+        Raises:
+            InteractionGone: it was answered already.
+        """
+        if not self._ephemeral.forget(_key(interaction.id)):
+            raise InteractionGone("answered already")
         self._volumes.release(VolumeKind.OPEN, interaction.browser)
 
+    def resume(self, interaction: Interaction) -> None:
+        """Take back that it ended: nothing came of the answer."""
+        self._save(interaction)
+
     def _save(self, interaction: Interaction) -> None:
-        self._ephemeral.put(_key(interaction.id), json.dumps(asdict(interaction)).encode(), keep_for=KEPT_FOR)
+        self._ephemeral.put(_key(interaction.id), _written(interaction), keep_for=KEPT_FOR)
 
 
 def _read(stored: bytes) -> Interaction:
@@ -153,6 +167,10 @@ def _read(stored: bytes) -> Interaction:
         return decode_kept(Interaction, stored)
     except ValueError:
         raise InteractionGone("another version's") from None
+
+
+def _written(interaction: Interaction) -> bytes:
+    return json.dumps(asdict(interaction)).encode()
 
 
 def _key(interaction_id: str) -> str:

@@ -33,15 +33,20 @@ class Ephemeral:
         with self.breaker.guard(*_AWAY):
             self._redis.set(key, value, px=keep_for)
 
+    def replace(self, key: str, value: bytes, *, keep_for: timedelta) -> bool:
+        """Store `value` for `keep_for` where something is there, and tell whether something was."""
+        with self.breaker.guard(*_AWAY):
+            return bool(self._redis.set(key, value, px=keep_for, xx=True))
+
     def find(self, key: str) -> bytes | None:
         """Return what is stored under `key`, or None."""
         with self.breaker.guard(*_AWAY):
             return cast("bytes | None", self._redis.get(key))
 
-    def forget(self, key: str) -> None:
-        """Remove `key` if it is there."""
+    def forget(self, key: str) -> bool:
+        """Remove `key`, and tell whether it was there: of several at once, one removes it."""
         with self.breaker.guard(*_AWAY):
-            self._redis.delete(key)
+            return bool(self._redis.delete(key))
 
     def count(self, key: str, *, window: timedelta) -> tuple[int, int]:
         """Count one more under `key` in a window that began with the first; return the count and the milliseconds left."""

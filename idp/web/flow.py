@@ -137,12 +137,12 @@ class Flow:
                     self.rooms.interactions.end(it)
                     return see_other("/", *headers)
                 case Issue():
-                    issued = self._issue(request, asked, decision.step, decision.standing, *headers)
+                    issued = self._answer_once(request, it, asked, decision.step, decision.standing, *headers)
                     if issued is not None:
-                        self.rooms.interactions.end(it)
                         return issued
                 case _:
                     assert_never(decision.step)
+        self.rooms.interactions.end(it)
         return self.refuse(asked, "temporarily_unavailable", *headers)
 
     def decide(self, asked: AuthorizationRequest, begun_at: datetime, request: Request, it: Interaction | None) -> Decision:
@@ -170,6 +170,25 @@ class Flow:
         if standing is not None and standing.ial is None:
             standing = replace(standing, ial=self.rooms.levels.current(standing.holder_id).ial)
         return standing
+
+    def _answer_once(
+        self,
+        request: Request,
+        it: Interaction,
+        asked: AuthorizationRequest,
+        step: Issue,
+        standing: Standing | None,
+        *headers: tuple[str, str],
+    ) -> Answer | PageAnswer | None:
+        """End the interaction and issue its code; where no code came of it, the interaction goes on."""
+        self.rooms.interactions.end(it)
+        issued = None
+        try:
+            issued = self._issue(request, asked, step, standing, *headers)
+        finally:
+            if issued is None:
+                self.rooms.interactions.resume(it)
+        return issued
 
     # answering ---------------------------------------------------------------------------------------------------------------------------
 

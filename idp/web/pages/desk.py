@@ -77,19 +77,19 @@ class Desk:
 
     # the browser and its forms -----------------------------------------------------------------------------------------------------------
 
-    def form(self, form_class: type[F], request: Request, **given: Any) -> F:
-        """Return a form bound to this browser: filled from a POST, empty otherwise."""
+    def form(self, form_class: type[F], request: Request, *about: str) -> F:
+        """Return a form bound to this browser, and to what its page is `about`: filled from a POST, empty otherwise."""
         browser = self.cookies.find(request.cookies, self.cookies.browser) or ""
         filled = MultiDict(request.form) if request.method == "POST" else None
-        return form_class(filled, meta=self._meta(browser), **given)
+        return form_class(filled, meta=self._meta(browser, about))
 
-    def form_for(self, form_class: type[F], browser: str, **given: Any) -> F:
+    def form_for(self, form_class: type[F], browser: str) -> F:
         """Return an empty form for a browser whose cookie this very answer sets."""
-        return form_class(None, meta=self._meta(browser), **given)
+        return form_class(None, meta=self._meta(browser))
 
-    def _meta(self, browser: str) -> dict[str, Any]:
+    def _meta(self, browser: str, about: tuple[str, ...] = ()) -> dict[str, Any]:
         key = self.rooms.keys.sealer.index("csrf", "forms")
-        return {"csrf_context": CsrfContext(key, browser), "country": self.rooms.country}
+        return {"csrf_context": CsrfContext(key, browser, about), "country": self.rooms.country}
 
     def interaction(self, request: Request, interaction_id: str) -> Interaction:
         """Return the interaction that a page belongs to.

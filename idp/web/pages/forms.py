@@ -48,14 +48,18 @@ PASSWORD_TOO_LONG: Final = N_("This password is longer than we can take.")
 
 @dataclass(frozen=True, slots=True)
 class CsrfContext:
-    """What a form's proof is bound to: a key of this installation and the value of the browser's own cookie."""
+    """What a form's proof is bound to: a key of this installation, the value of the browser's own cookie, and what the page is about.
+
+    `about` is what a decision is made on: a page that shows something else by now is another page.
+    """
 
     key: bytes
     browser: str
+    about: tuple[str, ...] = ()
 
 
 class BrowserCsrf(CSRF):
-    """A form's proof: HMAC-SHA256 over browser and purpose. Nothing is stored; another browser's proof fails.
+    """A form's proof: HMAC-SHA256 over browser, purpose and what is decided on. Nothing is stored; another browser's proof fails.
 
     OWASP ASVS 5.0, 3.5.1. A form without a context, or a browser without a cookie, is always refused.
     """
@@ -73,7 +77,7 @@ class BrowserCsrf(CSRF):
         """Return the proof for this browser and purpose; empty when there is nothing to bind it to."""
         if self._context is None or not self._context.key or not self._context.browser:
             return ""
-        text = f"{self._purpose}\0{self._context.browser}".encode("utf-8", "backslashreplace")
+        text = "\0".join((self._purpose, *self._context.about, self._context.browser)).encode("utf-8", "backslashreplace")
         mac = hmac.new(self._context.key, text, hashlib.sha256).digest()
         return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 

@@ -43,13 +43,15 @@ class Sharing:
         at = here(self.desk, interaction_id)
         if not isinstance(at.step, AskConsent) or at.standing is None:
             return elsewhere(at)
-        form = self.desk.form(ConsentForm, at.request)
+        # What is agreed to is what the page said, by whom it named: not what a consent withdrawn or a sign-in meanwhile made of it.
+        said = (at.it.id, str(at.standing.account_id), *sorted(at.step.scopes), "", *sorted(at.step.claims))
+        form = self.desk.form(ConsentForm, at.request, *said)
         if at.request.method == "POST" and form.validate():
             if form.decision.data == "refuse":
+                self.desk.rooms.interactions.end(at.it)
                 self.desk.rooms.grants.refuse_consent(
                     at.standing.account_id, at.asked.client.id, at.step.scopes, at.step.claims, self.desk.origin(at.request)
                 )
-                self.desk.rooms.interactions.end(at.it)
                 return self.desk.flow.refuse(at.asked, "access_denied")
             standing = at.standing
             self.desk.rooms.accounts.subject(standing.holder_id, at.asked.client.sector)
@@ -103,7 +105,7 @@ class Sharing:
         at = here(self.desk, interaction_id)
         if not isinstance(at.step, SelectAccount) or at.standing is None:
             return elsewhere(at)
-        form = self.desk.form(SelectAccountForm, at.request)
+        form = self.desk.form(SelectAccountForm, at.request, at.it.id, str(at.standing.account_id))
         if at.request.method == "POST" and form.validate():
             chosen = str(at.standing.account_id)
             changes: dict[str, object] = {"selected": chosen}
