@@ -68,7 +68,7 @@ def read_claims_request(text: str) -> ClaimsRequest:
     places: dict[str, frozenset[str]] = {}
     essential: list[LevelClass] = []
     voluntary: list[LevelClass] = []
-    sub: str | None = None
+    subs: set[str] = set()
     for place in ("userinfo", "id_token"):
         members = read.get(place)
         if members is None:
@@ -76,18 +76,25 @@ def read_claims_request(text: str) -> ClaimsRequest:
         if not isinstance(members, dict) or len(members) > _MOST_MEMBERS:
             raise ValueError(place)
         places[place] = frozenset(members) & ATTRIBUTE_CLAIMS
-        for name, wanted in members.items():
-            if wanted is not None and not isinstance(wanted, dict):
-                raise ValueError(name)
-            if name == "acr" and place == "id_token" and wanted:
+        for name, said in members.items():
+            wanted = _wanted(name, said)
+            if name == "acr" and place == "id_token":
                 (essential if wanted.get("essential") is True else voluntary).extend(_classes(wanted))
-            if name == "sub" and wanted and isinstance(wanted.get("value"), str):
-                if sub not in {None, wanted["value"]}:
-                    raise ValueError("nobody is two")
-                sub = wanted["value"]
-    return ClaimsRequest(
-        places.get("userinfo", frozenset()), places.get("id_token", frozenset()), tuple(essential), tuple(voluntary), sub
-    )
+            if name == "sub":
+                subs.update(_values(name, wanted))
+    if len(subs) > 1:
+        raise ValueError("nobody is two")
+    in_userinfo, in_id_token = (places.get(place, frozenset()) for place in ("userinfo", "id_token"))
+    return ClaimsRequest(in_userinfo, in_id_token, tuple(essential), tuple(voluntary), next(iter(subs), None))
+
+
+def _wanted(name: str, said: object) -> Mapping[str, Any]:
+    """Return what is said of one claim; null, that nothing is (§5.5.1)."""
+    if said is None:
+        return {}
+    if isinstance(said, dict) and isinstance(said.get("essential", False), bool):
+        return said
+    raise ValueError(name)
 
 
 def _object(text: str) -> Mapping[str, Any]:
@@ -98,14 +105,25 @@ def _object(text: str) -> Mapping[str, Any]:
 
 
 def _classes(wanted: Mapping[str, Any]) -> list[LevelClass]:
-    values = wanted.get("values", [wanted["value"]] if "value" in wanted else [])
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise ValueError("acr")
+    values = _values("acr", wanted)
     found = [level for level in map(LevelClass.find, values) if level]
     if wanted.get("essential") is True and values and not found:
         # Essential, and nothing in it that could ever be met: the highest class, which nobody reaches, says so to the end.
         return [LevelClass(2, 4)]
     return found
+
+
+def _values(name: str, wanted: Mapping[str, Any]) -> list[str]:
+    """Return what a claim is wanted to be: by `value` or by `values`, texts each; what says neither wants it whatever it is."""
+    if "values" not in wanted:
+        values = [wanted["value"]] if "value" in wanted else []
+    elif "value" in wanted or not wanted["values"]:
+        raise ValueError(name)
+    else:
+        values = wanted["values"]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(name)
+    return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,32 @@ def test_a_sub_asked_for_by_value_has_to_be_the_one_signed_in(portal: Portal, ho
     assert answer_of(portal, home, prompt="none", claims=wrong)["error"] == "login_required"
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"acr": {"essential": "true", "value": "urn:motcua:acr:ial2.aal2"}},
+        {"acr": {"essential": 1, "value": "urn:motcua:acr:ial2.aal2"}},
+        {"acr": {"essential": True, "values": [], "value": "urn:motcua:acr:ial2.aal2"}},
+        {"acr": {"essential": True, "values": []}},
+        {"name": {"essential": "yes"}},
+        {"sub": {"value": 1}},
+        {"sub": {"value": ["somebody-else"]}},
+        {"sub": {"values": ["somebody-else", "another"]}},
+    ],
+    ids=str,
+)
+def test_a_demand_that_cannot_be_read_is_refused_not_forgotten(portal: Portal, home: Browser, wanted: dict[str, object]) -> None:
+    """OIDC Core §5.5.1: a portal that demands badly must not be answered as if it had demanded nothing."""
+    assert answer_of(portal, home, prompt="none", claims=json.dumps({"id_token": wanted}))["error"] == "invalid_request"
+
+
+def test_a_sub_may_be_asked_for_in_a_list_of_one(portal: Portal, home: Browser) -> None:
+    sub = said_of(portal, answer_of(portal, home)["code"])["sub"]
+    assert "code" in answer_of(portal, home, prompt="none", claims=json.dumps({"id_token": {"sub": {"values": [sub]}}}))
+    other = json.dumps({"id_token": {"sub": {"essential": True, "values": ["somebody-else"]}}})
+    assert answer_of(portal, home, prompt="none", claims=other)["error"] == "login_required"
+
+
 def test_two_different_subs_can_be_nobody(portal: Portal, home: Browser) -> None:
     """OIDC Core §5.5.1: what contradicts itself is met by nobody, least of all by whoever is signed in."""
     sub = said_of(portal, answer_of(portal, home)["code"])["sub"]
