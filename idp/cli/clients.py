@@ -11,7 +11,7 @@ import click
 from idp.cli.composition import find_own_demo, opened_rooms
 from idp.cli.documents import read_json
 from idp.cli.frame import Frame, answering, operated, pairs, table
-from idp.clients.filling import fill
+from idp.clients.filling import fill, names_in
 from idp.clients.model import DeclarationRefused
 from idp.demo.record import changed_kept
 from idp.settings import PREFIX, environment
@@ -42,7 +42,11 @@ def import_(frame: Frame, origin: Origin, files: tuple[Path, ...], jwks: Path | 
     A secret that is made here is shown this once.
     """
     variables = _variables()
-    declared = [fill(each, variables) for file in files for each in _read(file)]
+    read = [each for file in files for each in _read(file)]
+    taken = sorted(names_in(read) & environment().keys())
+    if taken:
+        frame.say(f"Filled from the environment: {', '.join(taken)}.")
+    declared = [fill(each, variables) for each in read]
     keys = _read_keys(jwks) if jwks is not None else None
     with opened_rooms() as rooms:
         changes = rooms.clients.import_(declared, jwks=keys, origin=origin)
@@ -89,12 +93,16 @@ def _read(file: Path) -> list[dict[str, Any]]:
 
 def _change(change: Change) -> dict[str, object]:
     document: dict[str, object] = {"client_id": change.client_id, "what": change.what, "fields": list(change.fields)}
+    if change.shares_sector_with:
+        document["shares_sector_with"] = list(change.shares_sector_with)
     return document | ({"client_secret": change.new_secret} if change.new_secret else {})
 
 
 def _lines(change: Change) -> list[str]:
     fields = f": {', '.join(change.fields)}" if change.what == "changed" else ""
     lines = [f"{change.client_id}  {change.what}{fields}"]
+    if change.shares_sector_with:
+        lines.append(f"  people have the same sub there as at {', '.join(change.shares_sector_with)}: one sector")
     return lines if change.new_secret is None else [*lines, f"  secret, shown this once: {change.new_secret}"]
 
 

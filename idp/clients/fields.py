@@ -39,6 +39,8 @@ REFUSED: Final[Mapping[str, str]] = {
 }
 
 _MOST: Final = 50
+_LONGEST: Final = 2000
+"""Characters of one text in a list: as many as an address may have."""
 _LARGEST_NUMBER: Final = 1_000_000_000
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -79,6 +81,8 @@ class Fields:
             return ()
         if not isinstance(value, list) or len(value) > _MOST or not all(isinstance(each, str) for each in value):
             raise self._refuse(name, f"is a list of at most {_MOST} texts")
+        if any(len(each) > _LONGEST for each in value):
+            raise self._refuse(name, f"holds a text of more than {_LONGEST} characters")
         if len(set(value)) != len(value):
             raise self._refuse(name, "names something twice")
         if not all(each.isprintable() for each in value):

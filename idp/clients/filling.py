@@ -26,6 +26,14 @@ def fill(value: T, environment: Mapping[str, str]) -> T:
     return cast("T", _fill(value, environment))
 
 
+def names_in(value: object) -> frozenset[str]:
+    """Return every NAME that a `${NAME}` of `value` asks for: what a foreign file takes from here should be seen."""
+    if isinstance(value, str):
+        return frozenset(_NAME.findall(value))
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return frozenset().union(*map(names_in, members))
+
+
 def _fill(value: object, environment: Mapping[str, str]) -> object:
     if isinstance(value, str):
         return _fill_text(value, environment)

@@ -133,6 +133,8 @@ class Change:
     """Names of the declaration whose value changed."""
     new_secret: str | None = field(default=None, repr=False)
     """A secret made now: shown once, stored as a digest only."""
+    shares_sector_with: tuple[str, ...] = ()
+    """Other clients at which people have the same `sub` as at this new one (OIDC Core §8.1)."""
 
 
 # events ------------------------------------------------------------------------------------------------------------------------

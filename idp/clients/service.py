@@ -239,7 +239,8 @@ class Clients:
             store.add_client(transaction, client, declaration, secret_digest=secret, now=now)
             event = ClientAdded(origin, says.client_id, says.profile, says.method)
             record(transaction, event, now, {"client_id": client})
-            return Change(says.client_id, "added", tuple(sorted(declaration.metadata)), new_secret)
+            others = store.others_in_sector(transaction, says.sector, client)
+            return Change(says.client_id, "added", tuple(sorted(declaration.metadata)), new_secret, others)
         if row.sector != says.sector:
             reason = f"{says.client_id} is known in {row.sector}; another sector would give everybody another sub"
             raise DeclarationRefused("sector", reason)

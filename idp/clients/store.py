@@ -33,6 +33,8 @@ _ADD: Final = """
     VALUES (%(id)s, %(client_id)s, %(profile)s, %(sector)s, %(metadata)s::jsonb, %(secret_digest)s, %(now)s, %(now)s,
             coalesce(%(expires_at)s::timestamptz, 'infinity'))"""
 
+_OTHERS_IN_SECTOR: Final = "SELECT client_id FROM client WHERE sector = %(sector)s AND id <> %(id)s ORDER BY client_id"
+
 _CHANGE: Final = """
     UPDATE client
     SET profile = %(profile)s, metadata = %(metadata)s::jsonb, secret_digest = %(secret_digest)s, updated_at = %(now)s,
@@ -99,6 +101,11 @@ def all_clients(transaction: Transaction) -> list[Row]:
 def lock_clients(transaction: Transaction, client_ids: Sequence[str]) -> dict[str, Row]:
     """Lock and return the clients of these ids that there are."""
     return {row.client_id: row for row in transaction.all(_LOCK, {"client_ids": list(client_ids)})}
+
+
+def others_in_sector(transaction: Transaction, sector: str, client: UUID) -> tuple[str, ...]:
+    """Return the `client_id` of every other client of a sector."""
+    return tuple(row.client_id for row in transaction.all(_OTHERS_IN_SECTOR, {"sector": sector, "id": client}))
 
 
 def add_client(transaction: Transaction, client: UUID, declaration: Declaration, *, secret_digest: bytes | None, now: datetime) -> None:

@@ -69,11 +69,19 @@ def test_names_are_filled_from_the_environment_but_never_from_our_settings(
 ) -> None:
     """A declaration that names a setting would carry a secret into the client's public record."""
     monkeypatch.setenv("MACHINE_NAME", "Máy 7 (mẫu)")
-    assert command("clients", "import", declare(tmp_path, client_id="filled", client_name="${MACHINE_NAME}")).code == 0
+    filled = command("clients", "import", declare(tmp_path, client_id="filled", client_name="${MACHINE_NAME}"))
+    assert (filled.code, filled.err) == (0, "Filled from the environment: MACHINE_NAME.\n")
     assert command("clients", "show", "--json", "filled").document["client_name"] == "Máy 7 (mẫu)"
     ended = command("clients", "import", declare(tmp_path, client_id="greedy", client_name="${IDP_KEY_ENCRYPTION_KEYS}"))
     assert (ended.code, ended.out) == (1, "")
     assert "is not set in the environment" in ended.err
+
+
+def test_a_sector_of_others_is_named(command: Command, tmp_path: Path) -> None:
+    portal = {"redirect_uris": ["https://a.example/cb"], "scope": "openid", "response_types": ["code"], "grant_types": ["authorization_code"]}
+    command("clients", "import", declare(tmp_path, client_id="here-first", sector="one.example", **portal))
+    joined = command("clients", "import", declare(tmp_path, client_id="here-too", sector="one.example", **portal))
+    assert "people have the same sub there as at here-first: one sector" in joined.out
 
 
 def test_a_file_of_keys_holds_one_set(command: Command, tmp_path: Path) -> None:

@@ -128,6 +128,21 @@ def test_an_empty_set_of_keys_is_not_the_one_that_is_known(clients: Clients, jwk
     assert refusal.value.field == "jwks"
 
 
+def test_whoever_registers_a_client_in_a_sector_of_others_is_told(clients: Clients) -> None:
+    """OIDC Core §8.1: people have one sub in a sector, so what two portals hold could be joined."""
+    clients.import_([portal("first-there", sector="shared.example")], origin=BY)
+    (change,) = clients.import_([portal("second-there", sector="shared.example")], origin=BY)
+    assert change.shares_sector_with == ("first-there",)
+    (again,) = clients.import_([portal("second-there", sector="shared.example")], origin=BY)
+    assert again.shares_sector_with == ()
+
+
+def test_no_text_of_a_list_is_without_end(clients: Clients) -> None:
+    with pytest.raises(DeclarationRefused) as refusal:
+        clients.import_([portal("endless", contacts=["a" * 2001])], origin=BY)
+    assert (refusal.value.field, refusal.value.reason) == ("contacts", "holds a text of more than 2000 characters")
+
+
 def test_an_import_is_all_or_nothing(clients: Clients, database: Database) -> None:
     with pytest.raises(DeclarationRefused):
         clients.import_([portal("good-one"), portal("bad-one", redirect_uris=["javascript:alert(1)"])], origin=BY)
