@@ -215,3 +215,19 @@ def test_the_language_does_not_depend_on_what_a_portal_asked_before(portal: Port
     second.open(portal.ask())
     assert second.page is not None
     assert second.page.header("content-language") == "vi"
+
+
+def test_an_id_token_goes_no_further_than_where_it_was_sent(journeys: Journeys, op: Provider) -> None:
+    """ASVS 10.1.1: the link to the other language asks for the same without it."""
+    home = journeys.signed_in()
+    portal = journeys.plain
+    hint = portal.redeem(home.open(portal.ask()).parameters["code"]).json["id_token"]
+    for browser in (home, Browser(op)):
+        for target in (f"/logout?id_token_hint={hint}", f"/authorize?client_id=unknown&id_token_hint={hint}"):
+            page = browser.open(target).text
+            assert "lang=en" in page
+            assert hint not in page
+    asked = home.open(f"/logout?id_token_hint={hint}").text
+    link = asked.partition('class="language" href="')[2].partition('"')[0].replace("&amp;", "&")
+    assert home.open(link).status == 200
+    assert f"client_id={portal.client_id}" in link

@@ -74,7 +74,10 @@ def _is_there_to_get(page: PageAnswer, request: Request) -> bool:
 
 
 def _other_language(request: Request, locale: Locale) -> str:
-    """Return this page's address in the other language; a page that answered a form is asked for anew."""
+    """Return this page's address in the other language; a page that answered a form is asked for anew.
+
+    An ID token that came with the request goes no further (ASVS 10.1.1).
+    """
     other = "en" if locale == "vi" else "vi"
-    kept = [(name, value) for name, value in request.query if name != "lang"] if request.method == "GET" else []
+    kept = [(name, value) for name, value in request.query if name not in {"lang", "id_token_hint"}] if request.method == "GET" else []
     return request.path + "?" + urlencode([*kept, ("lang", other)])

@@ -67,6 +67,7 @@ class SigningOut:
             "name": self.desk.rooms.accounts.show(session.account_id).full_name,
             "portals": self._portals(session.id, locale),
             "ui_locales": asked.ui_locales,
+            "language_url": _in_other_language(asked, locale),
         }
         if asked.client is not None:
             values["asker"] = self.desk.asker(asked.client, "sign_out")
@@ -149,6 +150,8 @@ class SigningOut:
             "onward": Link(TO_PORTAL, back_to) if back_to else None,
             "ui_locales": asked.ui_locales,
         }
+        if session_id is None and asked.carried:
+            values["language_url"] = _in_other_language(asked, locale)
         if asked.client is not None:
             values["asker"] = self.desk.asker(asked.client, "signed_out")
         return PageAnswer("signed_out.html", values=values, headers=headers)
@@ -162,6 +165,11 @@ def _asking(path: str, asked: SignOutRequest) -> str:
     language = urlencode({"ui_locales": asked.ui_locales}) if asked.ui_locales else ""
     query = "&".join(part for part in (asked.carried, language) if part)
     return path + ("?" + query if query else "")
+
+
+def _in_other_language(asked: SignOutRequest, locale: Locale) -> str:
+    lang = urlencode({"lang": "en" if locale == "vi" else "vi"})
+    return "/logout?" + "&".join(part for part in (asked.carried, lang) if part)
 
 
 def _key(name: str) -> str:
