@@ -31,7 +31,7 @@ from idp.oidc.hints import read_hinted_sub
 from idp.oidc.request import AuthorizationRequest, read_authorization_request
 from idp.oidc.respond import AuthorizationAnswer, answer
 from idp.throttle.model import VolumeKind
-from idp.web.own_page import OWN_PAGE, OWN_REQUEST, is_own
+from idp.web.own_page import OWN_CHANGE, OWN_PAGE, OWN_REQUEST, is_own
 from idp.web.protocol.answers import see_other, to_client
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from idp.web.door import Answer, PageAnswer, Request
 
 _TRIES: Final = 3
+_TO_CHANGE: Final = {"to": "change"}
+"""The parameters of an interaction that wants the proof of a change on the own page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,11 @@ class Flow:
         it = self.rooms.interactions.begin(asked.client.client_id, asked.parameters, browser, begun_at)
         return see_other(page_for(decision.step, it), *headers)
 
-    def begin_own(self, request: Request) -> Answer:
-        """Lead to the sign-in for a person's own page."""
+    def begin_own(self, request: Request, *, to_change: bool = False) -> Answer:
+        """Lead to the sign-in for a person's own page, or to the proof that a change on it wants."""
         self.rooms.volumes.reserve(VolumeKind.AUTHORIZE, request.address)
         browser, headers = self.browser_of(request)
-        it = self.rooms.interactions.begin(OWN_PAGE, {}, browser)
+        it = self.rooms.interactions.begin(OWN_PAGE, _TO_CHANGE if to_change else {}, browser)
         return see_other(f"/i/{it.id}", *headers)
 
     def keep(self, request: Request, asked: AuthorizationRequest) -> Answer:
@@ -115,12 +117,16 @@ class Flow:
             AnswerWithError: it would not be accepted any more.
         """
         if it.client_id == OWN_PAGE:
-            return OWN_REQUEST
+            return OWN_CHANGE if it.parameters == _TO_CHANGE else OWN_REQUEST
         client = self.rooms.clients.find(it.client_id)
         redirect_uri = it.parameters["redirect_uri"]
         if client is None or client.is_dead(self.rooms.clock.now()) or not client.is_redirect_uri(redirect_uri):
             raise ClientOver
         return read_authorization_request(client, redirect_uri, it.parameters)
+
+    def may_change_own(self, request: Request) -> bool:
+        """Whether this browser proved who is there not long ago: then something on the own page may be changed."""
+        return isinstance(self.decide(OWN_CHANGE, self.rooms.clock.now(), request, None).step, Issue)
 
     def proceed(self, request: Request, it: Interaction, *headers: tuple[str, str]) -> Answer | PageAnswer:
         """Send the browser where it must go next."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -65,6 +66,10 @@ OWN_REQUEST: Final = AuthorizationRequest(
 """What somebody asks who wants to see their own page: to be signed in, and nothing shared with anybody."""
 
 
+OWN_CHANGE: Final = replace(OWN_REQUEST, max_age=timedelta(minutes=10))
+"""What changing something there asks: a proof given not long ago (ASVS 7.5.2)."""
+
+
 def is_own(asked: AuthorizationRequest) -> bool:
     """Whether nobody but the person asked."""
-    return asked is OWN_REQUEST
+    return asked.client is _NOBODY

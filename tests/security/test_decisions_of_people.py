@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from tests.support.journeys import SAME_ORIGIN, Journeys, has_code
-from tests.support.provider import OPERATOR, Answered, Browser, Person, Provider
+from tests.support.provider import OPERATOR, Browser, Person, Provider
 from tests.support.races import at_once
 
 
@@ -71,11 +72,9 @@ def test_one_request_is_answered_once(journeys: Journeys, op: Provider, decision
         action, fields = browser.form()
         tabs = [Browser(op, dict(browser.cookies)) for _ in decisions]
 
-        def send(tab: Browser, decision: str, action: str = action, fields: dict[str, str] = fields) -> Answered:
-            return tab.send("POST", action, fields | {"decision": decision}, **SAME_ORIGIN)
-
-        answers = at_once([lambda tab=tab, said=said: send(tab, said) for tab, said in zip(tabs, decisions, strict=True)])  # type: ignore[misc]
-        answers.append(send(tabs[0], "allow"))
+        forms = [fields | {"decision": decision} for decision in decisions]
+        answers = at_once([partial(tab.send, "POST", action, form, **SAME_ORIGIN) for tab, form in zip(tabs, forms, strict=True)])
+        answers.append(tabs[0].send("POST", action, fields | {"decision": "allow"}, **SAME_ORIGIN))
         away = [each for each in answers if each.status == 303 and each.location.startswith(journeys.plain.redirect_uri)]
         assert len(away) == 1, [(each.status, each.header("location")) for each in answers]
         assert {each.status for each in answers} <= {303, 400}

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from idp.sessions.model import NoSuchSession
-from tests.support.journeys import LEVEL_OF_TWO_FACTORS, STEP, Journeys, is_signed_in, session_of
+from tests.support.journeys import LEVEL_OF_TWO_FACTORS, SAME_ORIGIN, STEP, Journeys, is_signed_in, session_of
 from tests.support.provider import OPERATOR, Browser, Provider, claims_of
 
 # fixation ----------------------------------------------------------------------------------------------------------------------------------
@@ -282,3 +282,42 @@ def test_a_lock_on_the_account_ends_every_session_at_once_and_unlocking_brings_n
     assert [is_signed_in(op, session_of(browser)) for browser in browsers] == [False, False]
     op.clock.advance(timedelta(seconds=1))
     assert "code" in browsers[0].sign_in(person, browsers[0].open(journeys.plain.ask())).parameters
+
+
+# changes on the own page (ASVS 7.5.2) ------------------------------------------------------------------------------------------------------
+
+
+def ended_by(browser: Browser) -> str:
+    """Press the button that ends the other session, as far as it gets; return where the browser is then."""
+    browser.open("/")
+    browser.submit()
+    return browser.at
+
+
+def test_who_proved_nothing_for_long_proves_it_again_before_ending_a_session(journeys: Journeys, op: Provider) -> None:
+    person = op.person(second_factor=False)
+    other, browser = journeys.signed_in(person), journeys.signed_in(person)
+    op.clock.advance(timedelta(minutes=11))
+    assert ended_by(browser).endswith("/sign-in")
+    assert is_signed_in(op, session_of(other))
+    browser.submit(username=person.username, password=person.password)
+    assert browser.at == "/"
+    assert ended_by(browser) == "/sessions/end"
+    assert not is_signed_in(op, session_of(other))
+
+
+def test_a_consent_is_withdrawn_by_who_proved_not_long_ago(journeys: Journeys, op: Provider) -> None:
+    person = op.person(second_factor=False)
+    browser = journeys.signed_in(person)
+    op.clock.advance(timedelta(minutes=11))
+    browser.open("/")
+    (consent,) = op.rooms.grants.consents(person.account_id)
+    fields = browser.form()[1] | {"subject": str(consent.id)}
+    asked = browser.send("POST", "/consents/withdraw", fields, **SAME_ORIGIN)
+    assert asked.status == 303
+    assert len(op.rooms.grants.consents(person.account_id)) == 1
+    browser.open(asked.location)
+    browser.submit(username=person.username, password=person.password)
+    assert browser.at == "/"
+    assert browser.send("POST", "/consents/withdraw", fields, **SAME_ORIGIN).status == 200
+    assert op.rooms.grants.consents(person.account_id) == []

@@ -103,6 +103,8 @@ class Home:
             return self.desk.page_error(request, "not_allowed", status=403)
         if not form.validate():
             return self.desk.page_error(request, "forged", status=403)
+        if not self.desk.flow.may_change_own(request):  # then the page is there again, and the button with it
+            return self.desk.flow.begin_own(request, to_change=True)
         try:
             subject = UUID(form.subject.data or "")
             if kind == "session_ended":
