@@ -1,7 +1,7 @@
 """Evidence, policy, and the identification level that follows from them: one pure function.
 
-Owns the rules A1 to A7 and A9 of `docs/assurance.md`. Must not know where evidence is stored, who may add it, or which
-country a policy is for. Nobody sets a level: people add or strike evidence, and the level is computed.
+Owns the rules A1 to A7 of `docs/assurance.md`. Must not know where evidence is stored, who may add it, or which country a
+policy is for. Nobody sets a level: people add or strike evidence, and the level is computed.
 """
 
 from __future__ import annotations
@@ -185,29 +185,6 @@ def level_of(
         if _carried(items, policy, person_type, birth_date, moment) != answer
     )
     return Assessment(ial, because, until=next(changes, None), policy_version=policy.version)
-
-
-def find_missing(
-    evidence: Iterable[Evidence],
-    policy: Policy,
-    *,
-    ial: int,
-    person_type: PersonType,
-    birth_date: date | None,
-    now: datetime,
-) -> tuple[Requirement, ...] | None:
-    """Return what is still to be proved for the level `ial`, in the order of the policy (A9).
-
-    Empty when nothing is; None when the level is not open to such a person at this age, whatever they prove.
-    """
-    if birth_date is None:
-        return None
-    today = now.astimezone(policy.zone).date()
-    level = next((each for each in policy.levels if each.ial == ial and each.is_open_to(person_type, birth_date, today)), None)
-    if level is None:
-        return None
-    live = [item for item in evidence if item.is_live(now)]
-    return tuple(each for each in level.requirements if each.find_best(live) is None)
 
 
 def _carried(

@@ -1,4 +1,4 @@
-"""What carries which level under `vn-2026-1` (docs/assurance.md A1-A7, A9)."""
+"""What carries which level under `vn-2026-1` (docs/assurance.md A1-A7)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from idp.accounts.model import PersonType
-from idp.assurance.model import Assessment, Evidence, Requirement, UnknownEvidenceKind, find_missing, level_of
+from idp.assurance.model import Assessment, Evidence, UnknownEvidenceKind, level_of
 from idp.assurance.policy import load_policy
 
 POLICY = load_policy("vn-2026-1")
@@ -92,7 +92,7 @@ def test_struck_evidence_carries_nothing_even_where_the_strike_is_dated_ahead() 
 
 
 def test_a_level_ends_with_the_card_by_itself() -> None:
-    """A4, A10: live until just before, dead at the instant."""
+    """A4, A9: live until just before, dead at the instant."""
     just_before = CARD_ENDS - timedelta(microseconds=1)
 
     assert level(LEVEL_2, now=just_before).ial == 2
@@ -225,37 +225,3 @@ def test_instants_of_other_zones_are_the_same_instants() -> None:
     items = [replace(item, checked_at=item.checked_at.astimezone(elsewhere)) for item in LEVEL_1]
 
     assert level(items, now=NOW.astimezone(elsewhere)).ial == 1
-
-
-def test_what_is_missing_is_told_in_the_order_of_the_policy() -> None:
-    """A9: a page says what to bring."""
-    missing = find_missing(LEVEL_1, POLICY, ial=2, person_type=PersonType.CITIZEN, birth_date=ADULT, now=NOW)
-
-    assert missing == (
-        Requirement(frozenset({"counter_identity_check"})),
-        Requirement(frozenset({"card_chip_read"})),
-        Requirement(frozenset({"biometric_match"})),
-    )
-    assert find_missing(LEVEL_2, POLICY, ial=2, person_type=PersonType.CITIZEN, birth_date=ADULT, now=NOW) == ()
-
-
-@pytest.mark.parametrize(
-    ("person_type", "birth_date"),
-    [
-        (PersonType.CITIZEN, date(2021, 6, 2)),
-        (PersonType.IDENTITY_CERTIFICATE, ADULT),
-        (PersonType.CITIZEN, None),
-    ],
-)
-def test_a_level_that_is_not_open_is_told_apart(person_type: PersonType, birth_date: date | None) -> None:
-    """A9: nothing to bring would help."""
-    assert find_missing(LEVEL_1, POLICY, ial=2, person_type=person_type, birth_date=birth_date, now=NOW) is None
-
-
-def test_struck_evidence_is_missing_again() -> None:
-    """A2, A9: what was taken out of force has to be checked anew."""
-    items = [replace(item, struck_at=NOW) if item.kind == "phone_owned" else item for item in LEVEL_1]
-
-    assert find_missing(items, POLICY, ial=1, person_type=PersonType.CITIZEN, birth_date=ADULT, now=NOW) == (
-        Requirement(frozenset({"phone_owned", "representative_phone_owned"})),
-    )
