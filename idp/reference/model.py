@@ -24,12 +24,6 @@ class UnknownCountry(Refusal):
     code = "reference.unknown_country"
 
 
-class UnknownProvince(Refusal):
-    """The province code names nothing on the day that was asked for."""
-
-    code = "reference.unknown_province"
-
-
 class Sex(StrEnum):
     """Sex as registered; the values are those of the `gender` claim (OIDC Core §5.1)."""
 
@@ -63,16 +57,6 @@ class Verdict:
     def malformed(cls, reason_code: str) -> Verdict:
         """Return the verdict on a text that is no such number at all."""
         return cls(format_valid=False, policy_valid=False, reason_code=reason_code)
-
-
-@dataclass(frozen=True, slots=True)
-class PersonalNumberParts:
-    """What a well-formed personal number says of itself. Compare with it; never show a birthplace from it."""
-
-    birth_registration_code: str
-    sex: Sex
-    birth_year: int
-    serial: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +130,6 @@ class PersonalNumberRule(Protocol):
         """
         ...
 
-    def find_parts(self, text: str) -> PersonalNumberParts | None:
-        """Return what the number says of itself, None when it is not well-formed."""
-        ...
-
     def synthetic(self, *, birth_registration_code: str, sex: Sex, birth_year: int, ordinal: int) -> str:
         """Return a well-formed number that is plainly nobody's, for demonstrations and tests.
 
@@ -218,14 +198,6 @@ class Country(Protocol):
 
     def find_province(self, code: str, *, on: date) -> Province | None:
         """Return the unit that bore `code` on that day; a code alone is not enough, since codes move."""
-        ...
-
-    def get_province(self, code: str, *, on: date) -> Province:
-        """Return the unit that bore `code` on that day.
-
-        Raises:
-            UnknownProvince: none did.
-        """
         ...
 
     def find_birth_registration(self, code: str) -> BirthRegistration | None:

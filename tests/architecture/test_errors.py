@@ -104,7 +104,7 @@ FAULTS = {
     "demo.not_ready", "demo.port_taken", "egress.not_reachable", "egress.refused", "enrolment.not_activatable",
     # of an installation that is not whole
     "assurance.unusable_policy", "keys.do_not_open", "keys.no_such_key", "keys.not_migrated", "keys.registry_incomplete",
-    "keys.unsafe_key_encryption", "reference.unknown_country", "reference.unknown_province", "settings.unsafe",
+    "keys.unsafe_key_encryption", "reference.unknown_country", "settings.unsafe",
     "storage.roles_missing", "storage.wrong_database",
 }  # fmt: skip
 """What nobody outside gives rise to: 500, logged, and not a word of it told."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from idp.reference.model import UnknownProvince
 from idp.reference.vn import tables
 from idp.reference.vn.agency_codes import AgencyCode
 from idp.reference.vn.numbers import FormerNumber, PersonalNumber, TaxCode
@@ -49,17 +48,6 @@ class VietNam:
     def find_province(self, code: str, *, on: date) -> Province | None:
         """Return the unit that bore the two-digit `code` on that day."""
         return next((each for each in self.provinces(on=on) if each.code == code), None)
-
-    def get_province(self, code: str, *, on: date) -> Province:
-        """Return the unit that bore the two-digit `code` on that day.
-
-        Raises:
-            UnknownProvince: none did.
-        """
-        province = self.find_province(code, on=on)
-        if province is None:
-            raise UnknownProvince(f"no province had that code on {on.isoformat()}")
-        return province
 
     def find_birth_registration(self, code: str) -> BirthRegistration | None:
         """Return what the first three digits of a personal number may stand for."""

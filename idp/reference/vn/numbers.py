@@ -6,10 +6,11 @@ from a register. Digits are 0-9 only; other scripts' digits, which Python calls 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from idp.reference.model import PersonalNumberParts, Sex, Verdict, is_digits
+from idp.reference.model import Sex, Verdict, is_digits
 from idp.reference.vn.tables import birth_registrations
 
 OLDEST_YEARS: Final = 125
@@ -48,13 +49,9 @@ class PersonalNumber:
             born = _read_birth_date(birth_date)
         except ValueError:
             return Verdict.malformed("bad_date")
-        parts = _take_apart(text)
-        doubt = _implausible(parts, on=on) or _contradiction(parts, sex=sex, born=born, on=on)
+        said = _take_apart(text)
+        doubt = _implausible(said, on=on) or _contradiction(said, sex=sex, born=born, on=on)
         return Verdict.doubtful(doubt) if doubt else Verdict.accepted()
-
-    def find_parts(self, text: str) -> PersonalNumberParts | None:
-        """Return what the number says of itself, None when it is not well-formed."""
-        return None if self._fault(text) else _take_apart(text)
 
     def synthetic(self, *, birth_registration_code: str, sex: Sex, birth_year: int, ordinal: int) -> str:
         """Return a well-formed number whose serial begins with 9999: plainly synthetic, one per `ordinal`.
@@ -82,14 +79,17 @@ class PersonalNumber:
         return None
 
 
-def _take_apart(text: str) -> PersonalNumberParts:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a well-formed personal number says of its holder."""
+
+    sex: Sex
+    birth_year: int
+
+
+def _take_apart(text: str) -> _Said:
     century, is_female = divmod(int(text[3]), 2)
-    return PersonalNumberParts(
-        birth_registration_code=text[:3],
-        sex=Sex.FEMALE if is_female else Sex.MALE,
-        birth_year=_FIRST_YEAR + 100 * century + int(text[4:6]),
-        serial=text[6:],
-    )
+    return _Said(sex=Sex.FEMALE if is_female else Sex.MALE, birth_year=_FIRST_YEAR + 100 * century + int(text[4:6]))
 
 
 def _read_birth_date(birth_date: date | str | None) -> date | None:
@@ -101,22 +101,22 @@ def _read_birth_date(birth_date: date | str | None) -> date | None:
     return date.fromisoformat(birth_date)
 
 
-def _implausible(parts: PersonalNumberParts, *, on: date) -> str | None:
-    if parts.birth_year > on.year:
+def _implausible(said: _Said, *, on: date) -> str | None:
+    if said.birth_year > on.year:
         return "birth_year_in_future"
-    if on.year - parts.birth_year > OLDEST_YEARS:
+    if on.year - said.birth_year > OLDEST_YEARS:
         return "birth_year_too_old"
     return None
 
 
-def _contradiction(parts: PersonalNumberParts, *, sex: Sex | None, born: date | None, on: date) -> str | None:
-    if sex is not None and sex is not parts.sex:
+def _contradiction(said: _Said, *, sex: Sex | None, born: date | None, on: date) -> str | None:
+    if sex is not None and sex is not said.sex:
         return "sex_mismatch"
     if born is None:
         return None
-    if born.year % 100 != parts.birth_year % 100:
+    if born.year % 100 != said.birth_year % 100:
         return "year_mismatch"
-    if born.year != parts.birth_year:
+    if born.year != said.birth_year:
         return "century_mismatch"
     return "birth_date_in_future" if born > on else None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from idp.reference.countries import get_country
-from idp.reference.model import Country, PersonalNumberParts, Sex, Verdict
+from idp.reference.model import Country, Sex, Verdict
 
 IN_2026 = date(2026, 6, 30)
 VN = get_country("VN")
@@ -53,9 +53,19 @@ def test_all_vectors_are_there() -> None:
 
 def test_a_number_says_sex_century_and_year() -> None:
     """Circular 07/2016/TT-BCA Art. 7: the fourth digit carries sex and century, the next two the year."""
-    assert VN.personal_number.find_parts("295301999991") == PersonalNumberParts("295", Sex.FEMALE, 2001, "999991")
-    assert VN.personal_number.find_parts("001999999990") == PersonalNumberParts("001", Sex.FEMALE, 2399, "999990")
-    assert VN.personal_number.find_parts("003099999990") is None
+    reasons = {
+        (sex, year): VN.personal_number.check("295301999991", on=IN_2026, sex=sex, birth_date=date(year, 5, 17)).reason_code
+        for sex in Sex
+        for year in (1901, 2001, 2002)
+    }
+    assert reasons == {
+        (Sex.FEMALE, 2001): "ok",
+        (Sex.FEMALE, 1901): "century_mismatch",
+        (Sex.FEMALE, 2002): "year_mismatch",
+        **{(Sex.MALE, year): "sex_mismatch" for year in (1901, 2001, 2002)},
+    }
+    last = VN.personal_number.check("001999999990", on=date(2399, 12, 31), sex=Sex.FEMALE, birth_date=date(2399, 1, 1))
+    assert last == Verdict.accepted()
 
 
 def test_belief_in_a_birth_year_moves_with_the_day() -> None:
