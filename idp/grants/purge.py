@@ -6,7 +6,6 @@ do good: a code for a day, a used refresh token for as long as a family that it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -47,16 +46,6 @@ WHERE id IN (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Purged:
-    """How many rows of each kind went."""
-
-    access_tokens: int
-    codes: int
-    refresh_tokens: int
-    families: int
-
-
 class Purge:
     """Takes away what has passed. Two may run at once: they take different rows, or wait for each other's."""
 
@@ -66,15 +55,10 @@ class Purge:
         self._clock = clock
         self._longest_family = longest_family
 
-    def purge(self, *, at_most: int = 2000, batches: int = 25) -> Purged:
+    def purge(self, *, at_most: int = 2000, batches: int = 25) -> int:
         """Remove up to `batches` times `at_most` rows of each kind; return how many there were."""
         ended_before = self._clock.now() - KEPT_FOR
         ended = {"issued_before": ended_before, "ended_before": ended_before}
         used = ended | {"issued_before": ended_before - self._longest_family}
         run = partial(run_in_batches, self._database, at_most=at_most, batches=batches)
-        return Purged(
-            access_tokens=run(ACCESS_TOKENS, ended),
-            codes=run(CODES, ended),
-            refresh_tokens=run(REFRESH_TOKENS, used),
-            families=run(FAMILIES, {"ended_before": ended_before}),
-        )
+        return run(ACCESS_TOKENS, ended) + run(CODES, ended) + run(REFRESH_TOKENS, used) + run(FAMILIES, {"ended_before": ended_before})
