@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NoReturn
 
-from idp.jose import Unacceptable, require_storable
-from idp.oidc.claims import depth_of
+from idp.jose import Unacceptable, depth_of, read_finite, require_storable
 
 _DEEPEST: Final = 32
 
@@ -15,12 +14,14 @@ def read_json(text: str) -> Any:
     """Return what `text` spells.
 
     Raises:
-        ValueError: it is no JSON, an object has a member twice, or a text could not be stored; the words say which.
+        ValueError: it is no JSON, an object has a member twice, or a text or number could not be stored; the words say which.
     """
     if depth_of(text) > _DEEPEST:
         raise ValueError("is too deeply nested for anybody to read")
     try:
-        read = json.loads(text, object_pairs_hook=_once_each, parse_constant=_refuse_constant, parse_int=_read_number)
+        read = json.loads(
+            text, object_pairs_hook=_once_each, parse_constant=_refuse_constant, parse_float=read_finite, parse_int=_read_number
+        )
         require_storable(read)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON (line {error.lineno})") from None

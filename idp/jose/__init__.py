@@ -7,7 +7,7 @@ so that nobody can forget one of them. Knows nothing of where keys come from, no
 from __future__ import annotations
 
 from idp.jose.keys import PrivateJwk, PublicKeys, UnfitKey, new_private_key
-from idp.jose.reading import Unacceptable, peek_claims, read_object, require_storable
+from idp.jose.reading import Unacceptable, depth_of, peek_claims, read_finite, read_object, require_storable
 from idp.jose.signing import Signer, half_hash
 from idp.jose.verification import Expected, verify
 
@@ -18,9 +18,11 @@ __all__ = [
     "Signer",
     "Unacceptable",
     "UnfitKey",
+    "depth_of",
     "half_hash",
     "new_private_key",
     "peek_claims",
+    "read_finite",
     "read_object",
     "require_storable",
     "verify",

@@ -24,6 +24,8 @@ LONGEST: Final = 8192
 _MOST_BRACKETS: Final = 256
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
+_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+"""One in JSON, or the rest, where nobody closed it."""
 
 
 class Unacceptable(Refusal):
@@ -90,7 +92,7 @@ def read_object(raw: bytes) -> dict[str, object]:
     if raw.count(b"{") + raw.count(b"[") > _MOST_BRACKETS:
         raise Unacceptable("too many lists and objects")
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_refuse_constant, parse_float=read_finite)
     except (ValueError, RecursionError):  # UnicodeDecodeError, JSONDecodeError and too many digits are all ValueErrors
         raise Unacceptable("not JSON") from None
     if not isinstance(value, dict):
@@ -119,7 +121,12 @@ def _refuse_constant(name: str) -> NoReturn:
     raise Unacceptable(f"{name} is no JSON")
 
 
-def _finite(text: str) -> float:
+def read_finite(text: str) -> float:
+    """Return the number that `text` spells, as `json.loads` asks for it.
+
+    Raises:
+        Unacceptable: it is beyond all numbers.
+    """
     number = float(text)
     if not math.isfinite(number):
         raise Unacceptable("a number is not finite")
@@ -135,6 +142,18 @@ def require_storable(value: object) -> None:
     for text in _texts(value):
         if "\x00" in text or any("\ud800" <= each <= "\udfff" for each in text):
             raise Unacceptable("a text holds NUL or half a surrogate pair")
+
+
+def depth_of(text: str) -> int:
+    """Return how deeply lists and objects nest in a JSON text, without parsing it; brackets within its texts are none."""
+    depth = deepest = 0
+    for character in _TEXT.sub("", text):
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
 
 
 def _texts(value: object) -> Iterator[str]:

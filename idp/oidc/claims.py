@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from idp.assurance.levels import LevelClass
-from idp.jose import Unacceptable, read_object
+from idp.jose import Unacceptable, depth_of, read_object
 from idp.keys.sealed import PERSON_ADDRESS, PERSON_EMAIL, PERSON_NUMBER, PERSON_PHONE
 
 if TYPE_CHECKING:
@@ -178,15 +178,3 @@ _READERS: Final[Mapping[str, Callable[[Attributes], object]]] = {
     "person_type": lambda a: a.row.person_type,
     "nationality": lambda a: a.row.nationality,
 }
-
-
-def depth_of(text: str) -> int:
-    """Return how deeply brackets nest in a JSON text, without parsing it."""
-    depth = deepest = 0
-    for character in text:
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest

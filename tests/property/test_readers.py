@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from idp.assurance.levels import LevelClass
 from idp.clients.model import Client
-from idp.oidc.claims import ATTRIBUTE_CLAIMS, ClaimsRequest, depth_of, read_claims_request
+from idp.jose import depth_of
+from idp.oidc.claims import ATTRIBUTE_CLAIMS, ClaimsRequest, read_claims_request
 from idp.oidc.engine.authentication import presented_method, read_basic
 from idp.oidc.errors import AnswerWithError, InvalidClient, NotRedirectable, TokenError
 from idp.oidc.request import AuthorizationRequest, Unreadable, prove_client, read_authorization_request
@@ -165,6 +166,26 @@ def test_depth_is_never_underestimated(text: str) -> None:
         depth = depth + 1 if letter in "[{" else max(depth - 1, -1_000)
         deepest = max(deepest, depth)
     assert depth_of(text) == deepest
+
+
+@given(JSON | st.recursive(st.text('[]{}"\\:,'), st.lists, max_leaves=8), st.booleans())
+@example(['"[[', "\\", '\\"{'], False)
+def test_what_stands_in_a_text_is_no_depth(value: object, is_ascii: bool) -> None:
+    assert depth_of(json.dumps(value, ensure_ascii=is_ascii)) == nested(value)
+
+
+def nested(value: object) -> int:
+    """Return the depth from the value itself."""
+    if isinstance(value, (dict, list)):
+        return 1 + max((nested(each) for each in (value.values() if isinstance(value, dict) else value)), default=0)
+    return 0
+
+
+@example('"[[')
+@example('[["\\')
+@given(st.text('[]{}"\\:,0 ', max_size=50))
+def test_a_text_that_nobody_closed_is_measured_too(text: str) -> None:
+    assert 0 <= depth_of(text) <= len(text)
 
 
 @given(st.text(max_size=80) | st.binary(max_size=60).map(lambda raw: "Basic " + b64encode(raw).decode()))

@@ -110,6 +110,7 @@ def test_a_file_that_is_no_declaration_is_refused(command: Command, tmp_path: Pa
         ('{"\\ud800": 1}', "half a surrogate pair"),
         ('{"client_name": "\\u0000"}', "a text holds NUL"),
         ('{"default_max_age": NaN}', "NaN is no number"),
+        ('{"default_max_age": 1e999}', "a number is not finite"),
         ('{"default_max_age": ' + "9" * 5000 + "}", "too many digits"),
         ('{"client_id": }', "is not JSON (line 1)"),
     ],
@@ -120,6 +121,11 @@ def test_a_file_is_told_what_is_wrong_with_it(command: Command, tmp_path: Path, 
     ended = command("clients", "import", "--json", str(file))
     assert (ended.code, "error" in ended.document) == (1, True)
     assert says in ended.document["message"]
+
+
+def test_brackets_in_a_text_are_no_nesting(command: Command, tmp_path: Path) -> None:
+    file = declare(tmp_path, client_id="brackets", client_name="[" * 40 + '\\"{')
+    assert command("clients", "import", "--json", file).code == 0
 
 
 def test_a_refusal_is_one_line_whatever_the_file_says(command: Command, tmp_path: Path) -> None:
