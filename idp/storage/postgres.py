@@ -74,6 +74,8 @@ class Database:
         """Let the calls that this thread makes in the block take together no longer than one alone may.
 
         A page makes a dozen calls or more: of a server that answers each, but late, nobody should have to wait for all of them.
+        Waiting for a pooled connection and connecting count too. Neither is cut off, but a connection is not begun when less is
+        left than a host may take to answer: what may go beyond is a second's wait for the pool, and the hosts after the first.
         """
         return self._allowance
 
@@ -86,7 +88,7 @@ class Database:
         return spent
 
     def _require(self, spent: _Spent, limit: float) -> None:
-        if spent.seconds >= limit:
+        if spent.seconds > limit:
             self.breaker.failed(spent.seconds)
             raise EngineAway("database: too slow for all that was asked of it")
 
@@ -94,7 +96,7 @@ class Database:
         spent: _Spent | None = getattr(self._kept, "spent", None)
         if spent is None:
             return self._open()
-        self._require(spent, self._call_limit - _CONNECT_FOR)
+        self._require(spent, max(0.0, self._call_limit - _CONNECT_FOR))
         began = time.monotonic()
         try:
             return self._open()
@@ -181,7 +183,7 @@ class Database:
         call.spent = self._admit()
         began = time.monotonic()
         try:
-            with self._engine.connect() as connection, self._watched(connection, call):
+            with self._pooled(call.spent) as connection, self._watched(connection, call):
                 yield Transaction(connection, call)
                 with call:
                     connection.commit()
@@ -199,6 +201,16 @@ class Database:
             self._decide(call)
             raise
         self.breaker.succeeded()
+
+    def _pooled(self, spent: _Spent | None) -> sqlalchemy.Connection:
+        """Return a connection of the pool, waited for or made."""
+        if spent is None:
+            return self._engine.connect()
+        before, began = spent.seconds, time.monotonic()
+        try:
+            return self._engine.connect()
+        finally:
+            spent.seconds = before + time.monotonic() - began  # what was counted within, for connecting, is a part of it
 
     @contextmanager
     def _watched(self, connection: sqlalchemy.Connection, call: _Call) -> Iterator[None]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -171,7 +172,6 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_the_connecti
 
 def test_calls_of_one_block_take_together_no_longer_than_one_may(doors: Database) -> None:
     """A server that answers each call, but late: nobody waits for a dozen of them, and the breaker sends the others away."""
-    backend(doors)
     began = time.monotonic()
     with doors.allowance():
         for _ in range(2):
@@ -185,7 +185,6 @@ def test_calls_of_one_block_take_together_no_longer_than_one_may(doors: Database
 
 
 def test_calls_of_one_transaction_in_a_block_do_so_too(doors: Database) -> None:
-    pooled_backend(doors)
     began = time.monotonic()
     with doors.allowance(), pytest.raises(EngineAway):
         sleep_in_a_transaction(doors, 0.6, 0.9)
@@ -200,7 +199,6 @@ def sleep_in_a_transaction(doors: Database, *seconds: float) -> None:
 
 def test_an_allowance_that_is_used_up_asks_the_server_for_nothing_more(doors: Database) -> None:
     """What is known to come too late is not begun: nobody would learn whether it happened."""
-    backend(doors)
     with doors.allowance():
         with pytest.raises(EngineAway):
             doors.step("SELECT pg_sleep(2)", {})
@@ -229,8 +227,29 @@ def test_no_connection_is_begun_for_which_there_is_no_time_left(urls: DatabaseUr
     opened.close()
 
 
+def test_a_block_may_begin_with_a_connection_however_little_time_it_has(urls: DatabaseUrls) -> None:
+    opened = Database(urls.app, call_limit=0.8)
+    with opened.allowance():
+        assert backend(opened) > 0
+    with opened.allowance():
+        assert pooled_backend(opened) > 0
+    opened.close()
+
+
+def test_waiting_for_a_pooled_connection_counts_as_the_calls_do(urls: DatabaseUrls) -> None:
+    small = Database(urls.app, pool=1, call_limit=0.8)
+    backend(small)
+    with hold_every_pooled_connection(small), small.allowance():
+        with pytest.raises(EngineAway, match="taken"):
+            pooled_backend(small)
+        with pytest.raises(EngineAway, match="too slow"):
+            backend(small)
+    wait_until(lambda: is_back(small), within=5)
+    assert pooled_backend(small) > 0
+    small.close()
+
+
 def test_calls_outside_of_a_block_each_have_their_own_time(doors: Database) -> None:
-    backend(doors)
     with doors.allowance():
         backend(doors)
     for _ in range(4):
@@ -307,7 +326,20 @@ def test_a_transaction_that_dawdles_is_ended_by_the_server_and_says_away(own: En
 
 def test_when_every_pooled_connection_is_taken_the_next_is_refused_and_steps_go_on(urls: DatabaseUrls) -> None:
     small = Database(urls.app, pool=1)
-    refused: list[EngineAway] = []
+    with hold_every_pooled_connection(small):
+        began = time.monotonic()
+        with pytest.raises(EngineAway, match="taken"):
+            pooled_backend(small)
+        assert time.monotonic() - began < 1.5
+        small.breaker.admit()
+        assert backend(small) > 0
+    assert pooled_backend(small) > 0
+    small.close()
+
+
+@contextmanager
+def hold_every_pooled_connection(small: Database) -> Iterator[None]:
+    """Take the three that a pool of one comes to."""
     ready, over = threading.Barrier(4), threading.Event()
 
     def hold() -> None:
@@ -319,19 +351,13 @@ def test_when_every_pooled_connection_is_taken_the_next_is_refused_and_steps_go_
     holders = [threading.Thread(target=hold) for _ in range(3)]
     for each in holders:
         each.start()
-    ready.wait()
-    began = time.monotonic()
-    with pytest.raises(EngineAway, match="taken") as refusal:
-        pooled_backend(small)
-    refused.append(refusal.value)
-    assert time.monotonic() - began < 1.5
-    small.breaker.admit()
-    assert backend(small) > 0
-    over.set()
-    for each in holders:
-        each.join()
-    assert pooled_backend(small) > 0
-    small.close()
+    try:
+        ready.wait()
+        yield
+    finally:
+        over.set()
+        for each in holders:
+            each.join()
 
 
 def test_a_connection_is_closed_with_the_thread_that_kept_it(own: Engines, doors: Database) -> None:
