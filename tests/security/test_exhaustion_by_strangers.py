@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from idp.authenticators.hashing import HashSlots
 from tests.support.journeys import Journeys
-from tests.support.provider import Browser, Provider
+from tests.support.provider import Answered, Browser, Provider
 
 _TABLES = """
 SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -72,3 +73,23 @@ def _counts(op: Provider) -> dict[str, int]:
             assert found is not None
             counted[str(row.name)] = int(found.many)
         return counted
+
+
+def test_of_the_places_at_the_hash_one_is_kept_for_who_signed_in_there_before(
+    op: Provider, journeys: Journeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While strangers hold all others: who comes from another device is told to come back, and charged nothing."""
+    slots = HashSlots(running=2, places=2)
+    monkeypatch.setattr(op.rooms.passwords, "_slots", slots)
+    person = op.person(second_factor=False)
+    known = Browser(op, {name: value for name, value in journeys.signed_in(person).cookies.items() if "device" in name})
+    assert known.cookies
+
+    def signing_in(browser: Browser) -> Answered:
+        return browser.sign_in(person, browser.open(journeys.plain.ask()))
+
+    with slots.take(known_device=False):
+        turned_away = signing_in(Browser(op))
+        assert (turned_away.status, bool(turned_away.header("retry-after"))) == (503, True)
+        assert "code" in signing_in(known).parameters
+    assert "code" in signing_in(Browser(op)).parameters

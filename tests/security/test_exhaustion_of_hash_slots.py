@@ -12,11 +12,10 @@ from statistics import median
 
 import pytest
 
-from idp.authenticators.hashing import HashSlots
 from idp.demo.engines import DatabaseUrls, Engines
 from tests.support.faults import Remote, furnish, known_to, wait_until
 from tests.support.journeys import Journeys
-from tests.support.provider import Answered, Browser, Person, Portal, Provider
+from tests.support.provider import Browser
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("served")
@@ -91,22 +90,6 @@ def test_a_flood_of_passwords_is_turned_away_at_once_and_leaves_the_rest_running
     served.wait_ready()
 
 
-def test_of_the_places_at_the_hash_one_is_kept_for_who_signed_in_there_before(
-    op: Provider, journeys: Journeys, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While strangers hold all others: who comes from another device is told to come back, and charged nothing."""
-    slots = HashSlots(running=2, places=2)
-    monkeypatch.setattr(op.rooms.passwords, "_slots", slots)
-    person = op.person(second_factor=False)
-    known = Browser(op, {name: value for name, value in journeys.signed_in(person).cookies.items() if "device" in name})
-    assert known.cookies
-    with slots.take(known_device=False):
-        turned_away = sign_in(Browser(op), journeys.plain, person)
-        assert (turned_away.status, bool(turned_away.header("retry-after"))) == (503, True)
-        assert "code" in sign_in(known, journeys.plain, person).parameters
-    assert "code" in sign_in(Browser(op), journeys.plain, person).parameters
-
-
 def test_people_on_known_devices_sign_in_during_a_flood_and_memory_stays(served: Served, remote: Remote) -> None:
     """Each of them gets in; what strangers send costs no memory that stays: each hash at once is 19 MiB."""
     journeys = Journeys(remote)
@@ -135,7 +118,7 @@ def test_people_on_known_devices_sign_in_during_a_flood_and_memory_stays(served:
             browser = Browser(remote, {name: value for name, value in cookies.items() if "device" in name})
             assert browser.cookies, cookies
             tries = 0
-            while (answered := sign_in(browser, journeys.plain, person)).status == 503:
+            while (answered := browser.sign_in(person, browser.open(journeys.plain.ask()))).status == 503:
                 tries += 1
                 assert tries <= MOST_TRIES, (turn, flooded)
                 time.sleep(int(answered.header("retry-after") or 0))
@@ -149,11 +132,6 @@ def test_people_on_known_devices_sign_in_during_a_flood_and_memory_stays(served:
     assert flooded.keys() <= {200, 503}
     assert flooded[503] > flooded[200], "it was a flood"
     assert median(held[-8:]) - median(held[:8]) < 2 * A_HASH, held
-
-
-def sign_in(browser: Browser, portal: Portal, person: Person) -> Answered:
-    """Begin at the portal and answer what is asked, as a person does."""
-    return browser.sign_in(person, browser.open(portal.ask()))
 
 
 def memory_of(served: Served) -> int:
