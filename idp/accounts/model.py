@@ -228,6 +228,15 @@ class AccountAdded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountLookedUp(Event):
+    """An operator had shown to them what is held of a person: `what` is the account, its sessions, grants or evidence."""
+
+    kind: ClassVar[str] = "accounts.account_looked_up"
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountActivated(Event):
     """The person set up their account: from now on it can be signed in to. What began before counts no more."""
 

@@ -19,6 +19,7 @@ from idp.accounts.model import (
     AccountEnded,
     AccountFound,
     AccountLocked,
+    AccountLookedUp,
     AccountShown,
     AccountState,
     AccountUnlocked,
@@ -182,6 +183,17 @@ class Accounts:
             address=self._open(row.address_sealed, PERSON_ADDRESS, row.holder_id),
             updated_at=row.updated_at,
         )
+
+    def look_up(self, account_id: UUID, what: str, origin: Origin) -> AccountShown:
+        """Return what `show` returns, on the record: an operator looks at `what` is held of this person.
+
+        Raises:
+            NoSuchAccount: there is none.
+        """
+        shown = self.show(account_id)
+        with self._database.transaction() as transaction:
+            audit.record(transaction, AccountLookedUp(origin, what=what), self._clock.now(), {"account_id": account_id})
+        return shown
 
     def show(self, account_id: UUID) -> AccountShown:
         """Return an account as an operator sees it: number and channels masked, every lock it ever had.

@@ -126,12 +126,13 @@ def activate(frame: Frame, origin: Origin, account: str) -> None:
 
 @accounts.command("show")
 @of_account
+@operated
 @answering
-def show(frame: Frame, account: str) -> None:
+def show(frame: Frame, origin: Origin, account: str) -> None:
     """Show an account: number and channels masked, level, second factor, locks."""
     with opened_rooms() as rooms:
         account_id = account_id_of(rooms, account)
-        shown = rooms.accounts.show(account_id)
+        shown = rooms.accounts.look_up(account_id, "account", origin)
         level = rooms.levels.current(shown.holder_id)
         methods = sorted(rooms.authenticators.possible(account_id))
         zone = ZoneInfo(rooms.zone)

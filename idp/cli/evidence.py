@@ -79,11 +79,12 @@ def strike(frame: Frame, origin: Origin, evidence_id: UUID, reason: str) -> None
 
 @evidence.command("list")
 @of_account
+@operated
 @answering
-def list_(frame: Frame, account: str) -> None:
+def list_(frame: Frame, origin: Origin, account: str) -> None:
     """List everything ever recorded of a person, struck and expired included."""
     with opened_rooms() as rooms:
-        holder_id = rooms.accounts.show(account_id_of(rooms, account)).holder_id
+        holder_id = rooms.accounts.look_up(account_id_of(rooms, account), "evidence", origin).holder_id
         found = rooms.levels.evidence(holder_id)
         level = rooms.levels.current(holder_id)
         now, zone = rooms.clock.now(), ZoneInfo(rooms.zone)

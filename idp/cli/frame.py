@@ -140,7 +140,7 @@ def answering(command: F) -> F:
 
 
 def operated(command: F) -> F:
-    """Give a command that changes something `--by` and the keyword `origin`, which the record names."""
+    """Give a command that changes something, or shows what is held of somebody, `--by` and the keyword `origin`, which the record names."""
     return click.option(
         "--by", "origin", metavar="NAME", callback=_note_operator, help="Who does this, for the record; else your account here."
     )(command)

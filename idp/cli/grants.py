@@ -25,12 +25,13 @@ def grants() -> None:
 
 @grants.command("list")
 @of_account
+@operated
 @answering
-def list_(frame: Frame, account: str) -> None:
+def list_(frame: Frame, origin: Origin, account: str) -> None:
     """List the consents of an account and its live grants, 200 of each at most."""
     with opened_rooms() as rooms:
         account_id = account_id_of(rooms, account)
-        rooms.accounts.show(account_id)
+        rooms.accounts.look_up(account_id, "grants", origin)
         consents, families = rooms.grants.consents(account_id), rooms.grants.families(account_id)
         names = {each.client_id: _name(rooms, each.client_id) for each in [*consents, *families]}
         zone = ZoneInfo(rooms.zone)

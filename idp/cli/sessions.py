@@ -28,12 +28,13 @@ def sessions() -> None:
 
 @sessions.command("list")
 @of_account
+@operated
 @answering
-def list_(frame: Frame, account: str) -> None:
+def list_(frame: Frame, origin: Origin, account: str) -> None:
     """List the live sessions of an account, the newest first, 200 at most."""
     with opened_rooms() as rooms:
         account_id = account_id_of(rooms, account)
-        rooms.accounts.show(account_id)
+        rooms.accounts.look_up(account_id, "sessions", origin)
         found = rooms.sessions.list_for(account_id)
         reached = {each.id: [rooms.clients.get(client).client_id for client in each.clients or ()] for each in found}
         zone = ZoneInfo(rooms.zone)

@@ -136,7 +136,7 @@ def test_a_form_post_answer_sends_itself_with_its_values_as_they_were(gallery: G
     with looking.expect_request("**/portal") as sent:
         looking.goto(f"{gallery.origin}/vi/form-post-at-once", wait_until="commit")
     assert sent.value.method == "POST"
-    assert sent.value.post_data == "code=mcc_x&state=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E"
+    assert sent.value.post_data == "code=moc_x&state=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E"
 
 
 def test_the_first_page_weighs_less_than_120_kb_and_the_next_less_than_10(gallery: Gallery, browser: Browser) -> None:

@@ -50,7 +50,7 @@ def test_killed_and_restarted_under_load_it_loses_nothing(world: World) -> None:
         world.engines.kill_postgres()
         wait_until(lambda: len(load.since(killed_at + 1, *NEEDS_DATABASE)) > 20, within=10)
         before = time.monotonic()
-        status, headers, body = world.redeem("mcc_" + "a" * 43)
+        status, headers, body = world.redeem("moc_" + "a" * 43)
         assert (status, json.loads(body)["error"]) == (503, "temporarily_unavailable")
         assert int(headers["retry-after"]) >= 1
         page = world.browser_beside().open(world.portal.ask())

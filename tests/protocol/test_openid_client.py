@@ -194,7 +194,7 @@ def test_its_sign_out_address_leads_to_a_question_and_back(world: World) -> None
 @pytest.mark.parametrize(
     ("bend", "code", "where"),
     [
-        ({"code": "mcc_nobody_ever_issued_this_one_0000000000000"}, "invalid_grant", "endpoint"),
+        ({"code": "moc_nobody_ever_issued_this_one_0000000000000"}, "invalid_grant", "endpoint"),
         ({"code_verifier": "another-verifier-of-the-right-length-0123456789"}, "invalid_grant", "endpoint"),
         ({"code_verifier": ""}, "invalid_request", "endpoint"),
         ({"nonce": "another nonce"}, "OAUTH_JWT_CLAIM_COMPARISON_FAILED", "client"),

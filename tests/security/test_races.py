@@ -162,6 +162,7 @@ def test_a_refresh_token_is_replaced_once_and_a_replay_kills_the_family(
 
         won = [body for status, body in answers if status == 200]
         assert len(won) == 1
+        assert {body["error"] for status, body in answers if status != 200} == {"invalid_grant"}
         assert portal.userinfo(str(won[0]["access_token"])).status == 401
         assert portal.userinfo(str(first["access_token"])).status == 401
         assert portal.refresh(str(won[0]["refresh_token"])).json["error"] == "invalid_grant"

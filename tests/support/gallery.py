@@ -232,7 +232,7 @@ def _ends() -> Iterable[Shot]:
     yield Shot("signed-out-untold", "signed_out.html", done | {"portals": untold})
     yield Shot("signed-out-none", "signed_out.html", done | {"portals": (), "onward": None})
     yield Shot("signed-out-before", "signed_out.html", done | {"portals": None, "onward": None})
-    answer = {"action": "/portal", "fields": (("code", "mcc_x"), ("state", '"><script>alert(1)</script>'))}
+    answer = {"action": "/portal", "fields": (("code", "moc_x"), ("state", '"><script>alert(1)</script>'))}
     yield Shot("form-post", "form_post.html", answer | {"asker": CAN_THO}, is_still=True)
     yield Shot("form-post-at-once", "form_post.html", answer | {"asker": CAN_THO})
 

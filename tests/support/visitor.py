@@ -7,6 +7,7 @@ Whatever the strict policy stops is a complaint, and fails the test at its end.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from playwright.sync_api import Browser, Page, Playwright, Response
 
 from tests.support.demo import DemoPerson, RunningDemo
 
-CHROMIUM: Final = "/usr/bin/chromium"
+CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "chromium")
+"""The one that `make browser-ready` found."""
 FLAGS: Final = (
     "--no-sandbox",
     "--disable-gpu",

@@ -184,3 +184,22 @@ def test_levels_follow_from_evidence_and_nobody_types_one(command: Command) -> N
     again = command("accounts", "evidence", "strike", phone["evidence_id"], "--reason", "twice")
     assert (again.code, again.err) == (1, "idp: Somebody took this evidence out of force before.\n")
     assert command("accounts", "evidence", "add", account_id, "--kind", "hearsay", "--checked-by", "x", "--how", "y").code == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "number", "arguments"),
+    [
+        ("account", 9481, ("accounts", "show")),
+        ("sessions", 9482, ("sessions", "list")),
+        ("grants", 9483, ("grants", "list")),
+        ("evidence", 9484, ("accounts", "evidence", "list")),
+    ],
+)
+def test_who_looks_at_what_is_held_of_a_person_is_on_the_record(
+    command: Command, what: str, number: int, arguments: tuple[str, ...]
+) -> None:
+    account_id = add(command, number)["account_id"]
+    assert command(*arguments, account_id, "--by", "officer.three").code == 0
+    of_it = ("--account", account_id, "--kind", "accounts.account_looked_up")
+    (event,) = command("audit", "tail", "--json", *of_it).document["events"]
+    assert (event["body"]["what"], event["body"]["operator"]) == (what, "officer.three")
