@@ -203,8 +203,9 @@ def _raised(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
 
 def _constants(call: ast.Call, place: str) -> Iterator[tuple[str, str, str]]:
     texts = [_text(each) for each in call.args[:2]]
-    if len(texts) == 2 and all(texts):  # noqa: PLR2004 - error and description
-        yield str(texts[0]), str(texts[1]), place
+    match texts:
+        case [str(error), str(description)] if error and description:
+            yield error, description, place
 
 
 def _text(node: ast.expr) -> str | None:

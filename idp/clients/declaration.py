@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _LONGEST_LEGACY: Final = timedelta(days=731)
 _LOWEST: Final = LevelClass(0, 1)
-_LOWEST_SECURITY_LEVEL: Final = 3
+_SECURITY_LEVELS: Final = range(3, 6)
+"""Of the five of Decree 331/2026, those at which a relying party is protected."""
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,99}", re.ASCII)
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _SECRET: Final = re.compile(r"[!-~]{32,200}")
@@ -300,7 +301,7 @@ def _read_purposes(value: object, scopes: frozenset[str]) -> dict[str, dict[str,
 
 def _read_security_level(fields: Fields) -> None:
     level: Any = fields.number("security_level")
-    if level is not None and not _LOWEST_SECURITY_LEVEL <= level <= 5:  # noqa: PLR2004 - levels 1 to 5 of Decree 331/2026
+    if level is not None and level not in _SECURITY_LEVELS:
         raise DeclarationRefused("security_level", "a relying party is protected at level 3, 4 or 5")
 
 
