@@ -43,7 +43,7 @@ def import_(frame: Frame, origin: Origin, files: tuple[Path, ...], jwks: Path | 
     """
     variables = _variables()
     read = [each for file in files for each in _read(file)]
-    taken = sorted(names_in(read) & environment().keys())
+    taken = sorted(names_in(read) & {name for name in environment() if not name.startswith(PREFIX)})
     if taken:
         frame.say(f"Filled from the environment: {', '.join(taken)}.")
     declared = [fill(each, variables) for each in read]
