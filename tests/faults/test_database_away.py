@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.faults import Ledger, Load, Seen, World, asking_for_metadata, own_world, under_load, wait_for_more, wait_until
+from tests.support.faults import Ledger, World, asking_for_metadata, own_world
+from tests.support.load import Load, require_clean, under_load, wait_for_more, wait_until
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -24,15 +25,6 @@ def world() -> Iterator[World]:
 def is_signing_in(load: Load, since: float) -> Callable[[], bool]:
     """Whether a whole sign-on was asked for and answered since then."""
     return lambda: any(each.status == 200 for each in load.since(since, "userinfo"))
-
-
-def require_clean(seen: list[Seen], *, within: float) -> None:
-    """Every answer was right or a clean 503 that says when to come back, in time."""
-    for each in seen:
-        assert each.status in {200, 303, 503}, each
-        assert each.took < within, each
-        if each.status == 503:
-            assert 1 <= int(each.headers["retry-after"]) <= 10, each
 
 
 def require_served(load: Load, *, within: float) -> None:

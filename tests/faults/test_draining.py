@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.support.faults import Load, World, furnish, own_engines, under_load, wait_for_more, wait_until
+from tests.support.faults import World, furnish, own_engines
+from tests.support.load import Load, under_load, wait_for_more, wait_until
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("faults")

@@ -15,7 +15,8 @@ from functools import partial
 import pytest
 
 from idp.kernel.digests import digest
-from tests.support.faults import Ledger, Load, World, own_world, require_leaves, under_load, wait_for_more, wait_until
+from tests.support.faults import Ledger, World, own_world, require_leaves
+from tests.support.load import Load, under_load, wait_for_more, wait_until
 from tests.support.races import at_once
 from tests.support.served import Served
 

@@ -13,7 +13,8 @@ import redis
 
 from idp.jose import Signer, new_private_key
 from idp.kernel.digests import new_bearer
-from tests.support.faults import Ledger, World, asking_for_metadata, known_to, own_world, under_load, wait_until
+from tests.support.faults import Ledger, World, asking_for_metadata, known_to, own_world
+from tests.support.load import under_load, wait_until
 from tests.support.provider import Browser, Person, Portal
 
 pytestmark = pytest.mark.xdist_group("faults")

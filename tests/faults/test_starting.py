@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from idp.demo.engines import DatabaseUrls, Engines
-from tests.support.faults import own_engines, wait_until
+from tests.support.faults import own_engines
+from tests.support.load import wait_until
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("faults")

@@ -14,7 +14,8 @@ from idp.jose import Expected, PublicKeys, verify
 from idp.kernel.clock import SystemClock
 from idp.web.door import Request
 from idp.web.protocol.health import Health
-from tests.support.faults import Load, World, own_world, under_load, wait_for_more
+from tests.support.faults import World, own_world
+from tests.support.load import Load, under_load, wait_for_more
 from tests.support.provider import OPERATOR
 
 pytestmark = pytest.mark.xdist_group("faults")

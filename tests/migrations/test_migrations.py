@@ -20,7 +20,7 @@ from idp.demo.engines import DatabaseUrls, Engines, TemporaryEngines
 from idp.keys.model import SealingKeyMade
 from idp.storage.migrations import RolesMissing, _configuration, current, head, migrate
 from idp.storage.postgres import Database
-from tests.support.faults import wait_until
+from tests.support.load import wait_until
 
 pytestmark = pytest.mark.xdist_group("migrations")
 

@@ -12,7 +12,7 @@ import pytest
 from idp.demo.engines import DatabaseUrls, Engines
 from idp.kernel.clock import SystemClock
 from idp.storage.ephemeral import Ephemeral
-from tests.support.faults import wait_until
+from tests.support.load import wait_until
 from tests.support.provider import Answered, Browser, Portal, Provider, claims_of, make_provider
 from tests.support.proxies import CLIENT, NAME, Proxy, Recorder, proxied, read_answer, request_of
 from tests.support.served import Served

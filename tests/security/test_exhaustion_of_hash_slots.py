@@ -13,8 +13,9 @@ from statistics import median
 import pytest
 
 from idp.demo.engines import DatabaseUrls, Engines
-from tests.support.faults import Remote, furnish, known_to, wait_until
+from tests.support.faults import Remote, furnish, known_to
 from tests.support.journeys import Journeys
+from tests.support.load import wait_until
 from tests.support.provider import Browser
 from tests.support.served import Served
 

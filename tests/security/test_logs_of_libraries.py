@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from idp.demo.engines import DatabaseUrls, Engines
-from tests.support.faults import wait_until
+from tests.support.load import wait_until
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("served")

@@ -26,9 +26,9 @@ from idp.sessions.service import Proof
 from idp.storage.postgres import Transaction
 from tests.conftest import MORNING
 from tests.support.citizens import make_recovery_codes, take_recovery_code
-from tests.support.faults import wait_until
 from tests.support.journeys import Journeys
 from tests.support.journeys import session_of as cookie_of
+from tests.support.load import wait_until
 from tests.support.provider import OPERATOR, Person, Provider, make_provider
 from tests.support.races import at_once
 

@@ -1,17 +1,13 @@
-"""What fault tests need: engines that may be broken, waiting with a deadline, and load that keeps a ledger of what was acknowledged."""
+"""What fault tests need: engines that may be broken, a served world upon them, and a ledger of what was acknowledged."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
 import json
-import socket
-import tempfile
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +19,7 @@ from idp.demo.engines import DatabaseUrls, Engines, TemporaryEngines
 from idp.kernel.clock import SystemClock, microseconds
 from idp.kernel.digests import digest
 from idp.storage.migrations import migrate
+from tests.support.load import Load
 from tests.support.provider import Answered, Browser, Person, Portal, Provider, make_provider
 from tests.support.served import Served
 
@@ -36,149 +33,6 @@ def own_engines(*, durable: bool = False, postgres_programs: Path | None = None)
         with engines.connect_superuser("faults") as owner:
             owner.execute("INSERT INTO deployment (mode, issuer) VALUES ('test', 'http://localhost:8000')")
         yield engines, urls
-
-
-class Delay:
-    """Stands between the provider and an engine's Unix socket, and lets what is sent to the engine wait.
-
-    Whatever arrives there is delivered, also when the sender has given up meanwhile, as over a slow network.
-    """
-
-    def __init__(self, engine: Path) -> None:
-        """Listen under the name of the engine's own socket, in a folder of its own."""
-        self.seconds = 0.0
-        self._folder = tempfile.TemporaryDirectory(prefix="motcua-delay-")
-        self._engine = engine
-        self.socket = Path(self._folder.name) / engine.name
-        self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(str(self.socket))
-        self._listening.listen(128)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=self._connect, args=self._listening.accept()[:1], daemon=True).start()
-
-    def _connect(self, caller: socket.socket) -> None:
-        with caller, socket.socket(socket.AF_UNIX) as engine:
-            try:
-                engine.connect(str(self._engine))
-            except OSError:
-                return
-            answers = threading.Thread(target=self._carry, args=(engine, caller, False), daemon=True)
-            answers.start()
-            self._carry(caller, engine, True)
-            answers.join()
-
-    def _carry(self, source: socket.socket, target: socket.socket, waits: bool) -> None:
-        with suppress(OSError):
-            while carried := source.recv(65536):
-                arrived = time.monotonic()
-                while waits and time.monotonic() < arrived + self.seconds:
-                    time.sleep(0.01)
-                target.sendall(carried)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Listen no more."""
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self._folder.cleanup()
-
-
-def wait_until(holds: Callable[[], bool], *, within: float, what: str = "") -> float:
-    """Wait until something holds, and return how many seconds that took; fail after `within`."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < within, f"not within {within} s: {what or holds}"
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def wait_for_more(counted: Sized, more: int, *, within: float) -> None:
-    """Wait until that many more were counted."""
-    before = len(counted)
-    wait_until(lambda: len(counted) >= before + more, within=within)
-
-
-@dataclass
-class Seen:
-    """One answer under load: when it was asked, how long it took, its status (0: the connection broke)."""
-
-    kind: str
-    at: float
-    took: float
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Load:
-    """Threads that do the same steps again and again until they are told to stop; what they saw is kept."""
-
-    seen: list[Seen] = field(default_factory=list)
-    failures: list[BaseException] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-
-    def add(self, step: Callable[[], None], *, pause: float = 0.02) -> None:
-        """Do `step` in a thread of its own, with a pause after each."""
-
-        def run() -> None:
-            while not self._stop.is_set():
-                try:
-                    step()
-                except BaseException as error:  # noqa: BLE001 - raised in the test's own thread
-                    self.failures.append(error)
-                    return
-                self._stop.wait(pause)
-
-        thread = threading.Thread(target=run)
-        self._threads.append(thread)
-        thread.start()
-
-    def timed(self, kind: str, call: Callable[[], tuple[int, dict[str, str], bytes]]) -> tuple[int, dict[str, str], bytes]:
-        """Make a call and keep what was seen."""
-        began = time.monotonic()
-        try:
-            status, headers, body = call()
-        except (OSError, http.client.HTTPException):
-            status, headers, body = 0, {}, b""
-        self.seen.append(Seen(kind, began, time.monotonic() - began, status, headers))
-        return status, headers, body
-
-    def since(self, at: float, *kinds: str) -> list[Seen]:
-        """Return what was asked since `at`."""
-        return [each for each in self.seen if each.at >= at and (not kinds or each.kind in kinds)]
-
-    def statuses(self, *kinds: str) -> Counter[int]:
-        """Return how often each status was seen."""
-        return Counter(each.status for each in self.seen if not kinds or each.kind in kinds)
-
-    def stop(self) -> None:
-        """Have every thread end, and raise what one of them raised."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        if self.failures:
-            raise self.failures[0]
-
-
-@contextmanager
-def under_load(*steps: Callable[[Load], Callable[[], None]], pause: float = 0.02) -> Iterator[Load]:
-    """Keep every step going while the block runs."""
-    load = Load()
-    for step in steps:
-        load.add(step(load), pause=pause)
-    try:
-        yield load
-    finally:
-        load.stop()
 
 
 class Remote(Provider):

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from idp.storage.breaker import Breaker, EngineAway
-from tests.support.faults import wait_until
+from tests.support.load import wait_until
 
 
 def is_admitted(breaker: Breaker) -> bool:

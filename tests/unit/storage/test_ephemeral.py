@@ -11,7 +11,7 @@ import pytest
 from idp.demo.engines import Engines, TemporaryEngines
 from idp.storage.breaker import EngineAway
 from idp.storage.ephemeral import Ephemeral
-from tests.support.faults import wait_until
+from tests.support.load import wait_until
 
 MINUTE = timedelta(minutes=1)
 

@@ -16,7 +16,7 @@ import sqlalchemy.exc
 from idp.demo.engines import DatabaseUrls, Engines, TemporaryEngines
 from idp.storage.breaker import EngineAway
 from idp.storage.postgres import Database
-from tests.support.faults import wait_until
+from tests.support.load import wait_until
 
 PID = "SELECT pg_backend_pid() AS pid"
 ADD = "INSERT INTO counted (id) VALUES (%(id)s) RETURNING id"
