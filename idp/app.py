@@ -9,6 +9,7 @@ import multiprocessing.connection
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -216,6 +217,14 @@ def application() -> Door:
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
     configure_logs(settings.log_level)
+    try:
+        return _serving_door(settings)
+    except Exception as error:  # noqa: BLE001 - the last resort of a process: whoever began it would print the words of anything
+        sys.excepthook(type(error), error, error.__traceback__)
+        raise SystemExit(1) from None
+
+
+def _serving_door(settings: Settings) -> Door:
     clock = make_clock(settings)
     rooms = serving_rooms(settings, clock)
     _learn_time(rooms, clock)
@@ -292,9 +301,11 @@ def serve(settings: Settings) -> None:
         websockets=False,
     )
     configure_logs(settings.log_level)  # after the server has arranged its own
-    stop = server.signal_handler_interrupt
+    stop, serving = server.signal_handler_interrupt, os.getpid()
 
     def leave(*_: object) -> None:
+        if os.getpid() != serving:  # a worker that has just been forked, and has not begun
+            os._exit(0)
         for worker in server.wrks:
             pid: int | None = getattr(worker.inner, "pid", None)
             if pid is not None and worker.inner.is_alive():

@@ -73,6 +73,25 @@ def test_every_logger_of_a_process_writes_json_lines_without_what_somebody_typed
     assert max(map(len, done.stderr.splitlines())) < 1500
 
 
+def test_a_worker_that_cannot_begin_says_where_it_failed_and_not_in_which_words(engines: Engines, database_urls: DatabaseUrls) -> None:
+    """Whoever began the process would print a trace with them."""
+    node = Served(engines, database_urls, workers=1)
+    begin = f"""
+import idp.app, multiprocessing
+def create_door(*_):
+    raise RuntimeError("{CANARY}")
+idp.app.create_door = create_door
+worker = multiprocessing.get_context("fork").Process(target=idp.app.application)
+worker.start()
+worker.join()
+raise SystemExit(worker.exitcode)
+"""
+    done = subprocess.run([sys.executable, "-c", begin], env=node.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    (line,) = lines_of(done.stderr)
+    assert (line["event"], line["error"], line["trace"][-1].partition(":")[0]) == ("uncaught", "builtins.RuntimeError", "create_door")
+
+
 def test_from_start_to_end_a_serving_node_writes_nothing_but_json_lines(engines: Engines, database_urls: DatabaseUrls) -> None:
     """The server's own lines too, of its first process as of its workers."""
     node = Served(engines, database_urls, workers=1)
