@@ -1,10 +1,30 @@
 from __future__ import annotations
 
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+
 import pytest
+import structlog
 
 from idp.cli import run
 from idp.demo.engines import DatabaseUrls, Engines
 from tests.support.commands import WRAPPING, Command, Ended
+
+
+@pytest.fixture(autouse=True)
+def logs_of_the_tests() -> Iterator[None]:
+    """Commands that serve arrange the logs of their process, onto a stream that is closed with the test: here they are put back."""
+    root, arranged = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning
+    yield
+    structlog.configure(**arranged)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning = hooks
 
 
 @pytest.fixture
