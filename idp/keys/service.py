@@ -7,7 +7,7 @@ events and moves the stamp with the change.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,7 @@ from idp.keys.model import (
     SigningKeyRevoked,
     SigningKeysRotated,
     find_active,
+    find_signing,
 )
 from idp.keys.resealing import Resealing
 from idp.keys.ring import KeyRing, sealing_place, signing_place
@@ -119,27 +120,36 @@ class KeyKeeper:
     # signing keys -------------------------------------------------------------------------------------------------------------
 
     def rotate_signing(self, alg: str, *, publish_for: timedelta, verify_for: timedelta, origin: Origin) -> SigningKey:
-        """Make the successor of the key that signs with `alg`, and return it.
+        """Give the key that signs with `alg` a successor, and return it.
 
         It is published now, and signs `publish_for` later (at least twice as long as the JWK set may be cached); the old key
         signs until then and verifies `verify_for` longer (at least as long as the longest statement lives). A successor that is
-        still staged gets a successor of its own, after it.
+        still staged gets a successor of its own, after it; but where `publish_for` is nothing, it takes over at once itself,
+        since portals may have it already, and is returned.
 
         Raises:
             NoSuchKey: there is no key for `alg` to succeed.
         """
         private = new_private_key(alg)
         with self._change() as (transaction, now):
-            last = next((key for key in _signing(transaction) if key.alg == alg and key.signs_until is None), None)
+            keys = [key for key in _signing(transaction) if key.alg == alg]
+            last = next((key for key in keys if key.signs_until is None), None)
             if last is None:
                 raise NoSuchKey(f"no key signs with {alg}: run idp keys make")
-            signs_from = max(now + publish_for, last.signs_from + timedelta(microseconds=1))
+            current = find_signing(keys, alg, now)
+            staged = min((key for key in keys if key.state(now) == "staged"), key=lambda key: key.signs_from, default=None)
+            if current is not None and staged is not None and not publish_for:
+                old, signs_from = current, now
+                store.begin_signing(transaction, staged.kid, signs_from)
+                successor = replace(staged, signs_from=signs_from)
+            else:
+                old, signs_from = last, max(now + publish_for, last.signs_from + timedelta(microseconds=1))
+                successor = self._add_signing(transaction, private, now=now, signs_from=signs_from, origin=origin)
             verifies_until = signs_from + verify_for + _MARGIN
-            store.end_signing(transaction, last.kid, signs_until=signs_from, verifies_until=verifies_until)
-            made = self._add_signing(transaction, private, now=now, signs_from=signs_from, origin=origin)
-            record(transaction, SigningKeysRotated(origin, alg, last.kid, made.kid, signs_from, verifies_until), now)
+            store.end_signing(transaction, old.kid, signs_until=signs_from, verifies_until=verifies_until)
+            record(transaction, SigningKeysRotated(origin, alg, old.kid, successor.kid, signs_from, verifies_until), now)
             bump(transaction, store.KIND)
-        return made
+        return successor
 
     def revoke_signing(self, kid: str, reason: str, *, origin: Origin) -> SigningKey | None:
         """Take out a disclosed signing key at once: within a second nobody signs with it, verifies with it or publishes it.

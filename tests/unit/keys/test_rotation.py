@@ -143,6 +143,25 @@ def test_rotating_while_a_successor_is_staged_lines_up_another_behind_it(keeper:
     assert [key.kid for key in open_ended] == [third.kid]
 
 
+def test_rotating_at_once_lets_the_staged_key_sign_now_and_the_old_one_verify(
+    keeper: KeyKeeper, ring: KeyRing, fresh: Database, clock: FixedClock
+) -> None:
+    """Portals may have the staged key already: none is made, and those behind it keep their turn."""
+    old = ring.signer("ES256").kid
+    first = keeper.rotate_signing("ES256", publish_for=HOUR, verify_for=HOUR, origin=BY)
+    behind = keeper.rotate_signing("ES256", publish_for=2 * HOUR, verify_for=HOUR, origin=BY)
+    before = statement(ring, clock.now())
+    advanced = keeper.rotate_signing("ES256", publish_for=timedelta(0), verify_for=HOUR, origin=BY)
+    assert (advanced.kid, advanced.signs_from) == (first.kid, clock.now())
+    clock.advance(SECOND)
+    assert ring.signer("ES256").kid == first.kid
+    assert verifies(before, ring.verifying(), clock.now())
+    assert events(fresh).count("keys.signing_keys_rotated") == 3
+    clock.advance(2 * HOUR)
+    assert ring.signer("ES256").kid == behind.kid
+    assert old not in published_kids(ring)
+
+
 @pytest.mark.usefixtures("rsa")
 def test_an_algorithm_without_a_key_is_not_rotated(keeper: KeyKeeper, fresh: Database) -> None:
     with fresh.transaction() as transaction:
