@@ -36,8 +36,8 @@ _MOMENT_PATTERNS: Final[dict[Locale, str]] = {"vi": "HH:mm, d/M/y", "en": "d MMM
 def choose_locale(*wishes: str | None) -> Locale:
     """Return the first language we have among wishes, each a space- or comma-separated list of BCP 47 tags.
 
-    Fits `ui_locales` (OpenID Connect Core 3.1.2.1), a cookie, and `Accept-Language` (quality values are not weighed:
-    browsers send their list in order). Unknown tags are no error (Core 3.1.2.1). Vietnamese when nothing fits.
+    Fits `ui_locales` (OpenID Connect Core 3.1.2.1) and a cookie. Unknown tags are no error (Core 3.1.2.1). Vietnamese when
+    nothing fits: `Accept-Language` is not asked, since many a browser in the country speaks English and its reader does not.
     """
     for wish in wishes:
         for tag in (wish or "").replace(",", " ").split():
