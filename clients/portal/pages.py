@@ -82,6 +82,7 @@ def apply() -> AnyResponse | tuple[str, int] | str:
     if not is_live and any(parameters.get(name) == "1" for name in SILENT):
         return journeys.begin_sign_in(address_of(parameters), service.code)
     wanted = service.wanted_acr or browser.settings().minimum_acr
+    needs, has = levels_of(wanted), levels_reached(session.claims) if session else None
     return render_template(
         "apply.html",
         session=session,
@@ -90,8 +91,9 @@ def apply() -> AnyResponse | tuple[str, int] | str:
         parameters=parameters,
         sign_in_address=f"/sign-in?{address_of(parameters).partition('?')[2]}",
         is_enough=session is not None and is_live and meets(session.claims, wanted),
-        wanted_levels=levels_of(wanted),
-        have_levels=levels_reached(session.claims) if session else None,
+        short="apply.level" if needs and has and has[0] < needs[0] else "apply.step_up",
+        wanted_levels=needs,
+        have_levels=has,
     )
 
 

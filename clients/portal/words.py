@@ -119,6 +119,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "Một Cửa asks only for what is missing; you stay signed in.",
     ),
     "apply.step_up.button": ("Xác thực thêm", "Prove more"),
+    "apply.level": ("Cần mức định danh cao hơn", "A higher identification level is needed"),
+    "apply.level.next": (
+        "Một Cửa cho biết còn thiếu gì và làm thế nào để có; bạn vẫn đang đăng nhập.",
+        "Một Cửa tells you what is missing and how to get it; you stay signed in.",
+    ),
+    "apply.level.button": ("Xem cách nâng mức", "See how"),
     "apply.ready": ("Bạn có thể làm thủ tục này.", "You may use this service."),
     "apply.ready.text": (
         "Lần đăng nhập của bạn đáp ứng mức cần có. Cổng mẫu dừng ở đây.",

@@ -79,7 +79,7 @@ def _signing(key: SigningKey) -> dict[str, object]:
 @keys.command("rotate")
 @click.option("--alg", "algs", multiple=True, type=click.Choice(SIGNING_ALGS), help="Of which signing keys [all].")
 @click.option("--sealing", is_flag=True, help="Make a new sealing and a new index key instead; idp keys reseal comes after.")
-@click.option("--now", "at_once", is_flag=True, help="Sign with the next key at once, the staged one if there is. Portals fetch the key set when they meet it.")
+@click.option("--now", "at_once", is_flag=True, help="Sign at once, with the staged key if there is one; portals fetch the new set.")
 @operated
 @answering
 def rotate(frame: Frame, origin: Origin, algs: tuple[str, ...], *, sealing: bool, at_once: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.support.journeys import Journeys
 from tests.support.provider import OPERATOR, Browser, Provider
 
@@ -14,6 +16,30 @@ def test_whoever_misses_a_level_is_told_where_to_go(journeys: Journeys) -> None:
     assert page is not None
     for words in ("thẻ căn cước đến quầy một cửa", "đọc chip", "vân tay"):
         assert words in page.text
+
+
+@pytest.mark.parametrize(
+    ("person_type", "where", "not_where"),
+    [
+        ("foreigner", "to an immigration office", "chip"),
+        ("identity_certificate", "Take your identity certificate to a one-stop counter", "chip"),
+        ("citizen", "Take your identity card to a one-stop counter", "passport"),
+    ],
+)
+def test_whoever_misses_a_level_reads_of_their_own_way_alone(
+    op: Provider, journeys: Journeys, person_type: str, where: str, not_where: str
+) -> None:
+    """Decree 69/2024 Art. 10 and 11: foreigners go elsewhere, with other papers."""
+    person, browser = op.person(second_factor=False), Browser(op)
+    with op.owner.transaction() as transaction:
+        transaction.run(
+            "UPDATE person SET person_type = %(type)s WHERE holder_id = %(id)s", {"type": person_type, "id": person.holder_id}
+        )
+    browser.open(journeys.checked.ask(ui_locales="en"))
+    page = browser.submit(username=person.username, password=person.password)
+    assert browser.at.endswith("/level")
+    assert where in page.text
+    assert not_where not in page.text
 
 
 def test_whoever_consents_reads_of_everything_that_is_shared(journeys: Journeys) -> None:

@@ -17,12 +17,12 @@ def untold(op: Provider) -> Portal:
     return op.client("untold", client_name="Cổng không báo được")
 
 
-def pages_of_a_sign_out(op: Provider, *portals: Portal) -> tuple[str, str]:
+def pages_of_a_sign_out(op: Provider, *portals: Portal, asked_by: Portal | None = None) -> tuple[str, str]:
     """Return the page that asks and the page that says it is done, in English, for a session that reached `portals`."""
     person, browser = op.person(second_factor=False), Browser(op)
     for portal in portals:
         portal.code_for(browser, person)
-    asks = browser.open("/logout?ui_locales=en").text
+    asks = browser.open("/logout?ui_locales=en" + (f"&client_id={asked_by.client_id}" if asked_by else "")).text
     done = browser.submit(decision="sign-out").text
     assert browser.at.startswith("/signed-out/")
     return asks, done
@@ -34,7 +34,8 @@ def test_a_portal_that_cannot_be_told_is_listed_on_both_pages(op: Provider, told
     for page in (asks, done):
         assert "Cổng được báo" in page
         assert "Cổng không báo được" in page
-        assert page.count("cannot be told: sign out there too") == 1
+    assert asks.count("cannot be told: sign out there too") == 1
+    assert done.count("Cannot be told") == 1
     assert "They are all told" not in asks
     assert "We are telling the portals it had reached" in done
 
@@ -44,13 +45,24 @@ def test_a_session_that_reached_only_untold_portals_did_reach_them(op: Provider,
     assert "It had reached no portal" not in done
     assert "You are signed out of" not in done
     assert "Not every portal it had reached can be told" in done
-    assert done.count("cannot be told: sign out there too") == 1
+    assert done.count("Cannot be told") == done.count("A portal cannot be told. On a computer that others use") == 1
+
+
+def test_the_portal_at_which_the_sign_out_was_begun_is_not_one_to_sign_out_of_too(op: Provider, told: Portal, untold: Portal) -> None:
+    """It ended its own session first, as whoever follows RP-Initiated Logout §2 does; the same portal unasked cannot be told."""
+    asks, done = pages_of_a_sign_out(op, told, untold, asked_by=untold)
+    assert "cannot be told" not in (asks + done).lower()
+    assert "They are all told" in asks
+    assert done.count("You signed out there") == 1
+    asks, done = pages_of_a_sign_out(op, told, untold, asked_by=told)
+    assert asks.count("cannot be told: sign out there too") == done.count("Cannot be told") == 1
+    assert "You signed out there" not in done
 
 
 def test_portals_that_can_all_be_told_are_all_told(op: Provider, told: Portal) -> None:
     asks, done = pages_of_a_sign_out(op, told)
     assert "They are all told" in asks
-    assert "cannot be told" not in asks + done
+    assert "cannot be told" not in (asks + done).lower()
 
 
 def test_of_a_session_that_is_not_known_nothing_is_claimed(op: Provider) -> None:

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, Self, get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from zoneinfo import ZoneInfo
 
-import segno
-from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
 
 from idp.reference.countries import get_country
 from idp.web.pages import forms
 from idp.web.pages.assets import Assets
+from idp.web.pages.qr import qr_of
 from idp.web.pages.rendering import LOCALES, Renderer
 from idp.web.pages.values import (
     CLAIM_LABELS,
@@ -49,6 +48,7 @@ CONTEXT: Final = {"csrf_context": forms.CsrfContext(b"k" * 32, "browser-of-the-g
 NAME: Final = "Nguyễn Thị Minh Khuê"
 LONG_NAME: Final = "Công Tằng Tôn Nữ Nguyễn Phúc Huyền Trân Thị Thương Hoài Niệm"
 SECRET: Final = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+URI: Final = f"otpauth://totp/M%E1%BB%99t%20C%E1%BB%ADa:4471?secret={SECRET}&issuer=M%E1%BB%99t%20C%E1%BB%ADa"
 CAN_THO: Final = Asker("Cổng dịch vụ công thành phố Cần Thơ", "https://dichvucong.cantho.example")
 NATION: Final = Asker("Cổng Dịch vụ công quốc gia", "https://dichvucong.example")
 LONG_PORTAL: Final = Asker(
@@ -93,12 +93,6 @@ def form(kind: type[forms.Form], typed: dict[str, str] | None = None, **options:
     return sent
 
 
-def qr_code() -> Markup:
-    """Return a QR code as inline SVG without any style attribute, as the strict policy wants it."""
-    code = segno.make(f"otpauth://totp/M%E1%BB%99t%20C%E1%BB%ADa:4471?secret={SECRET}&issuer=M%E1%BB%99t%20C%E1%BB%ADa")
-    return Markup(code.svg_inline(omitsize=True, border=2, svgclass=None, lineclass=None))  # noqa: S704 - our own picture
-
-
 def shots() -> list[Shot]:
     """Return every page in its interesting states."""
     return [*_proofs(), *_enrolments(), *_decisions(), *_ends(), *_home(), *_words()]
@@ -141,7 +135,7 @@ def _enrolments() -> Iterable[Shot]:
     yield Shot("password", "activate_password.html", step | {"form": form(forms.NewPasswordForm)})
     wrong = form(forms.NewPasswordForm, {"password": "ngắn", "repeat": "khác"})
     yield Shot("password-wrong", "activate_password.html", step | {"form": wrong})
-    step = {"action": "/enrol", "step": 3, "steps": 4, "qr": qr_code(), "secret": SECRET}
+    step = {"action": "/enrol", "step": 3, "steps": 4, "uri": URI, "qr": qr_of(URI), "secret": SECRET}
     yield Shot("enrol", "enrol_totp.html", step | {"form": form(forms.EnrolTotpForm)})
     wrong = form(forms.EnrolTotpForm, {"code": "000 000"})
     wrong.refuse("code", forms.WRONG_TOTP)
@@ -149,16 +143,8 @@ def _enrolments() -> Iterable[Shot]:
     step = {"action": "/codes", "step": 4, "steps": 4, "codes": CODES, "name": NAME, "made_at": AT}
     yield Shot("codes", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm)})
     yield Shot("codes-unkept", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm, {})})
-    for kind in (
-        "activated",
-        "totp_added",
-        "password_changed",
-        "session_ended",
-        "consent_withdrawn",
-        "refused",
-    ):
-        onward = Link(N_("Go to my page"), "/") if kind != "refused" else None
-        yield Shot(f"done-{kind}", "done.html", {"kind": kind, "onward": onward})
+    for kind in ("activated", "session_ended", "consent_withdrawn"):
+        yield Shot(f"done-{kind}", "done.html", {"kind": kind, "onward": Link(N_("Go to my page"), "/")})
 
 
 def _decisions() -> Iterable[Shot]:
@@ -208,8 +194,10 @@ def _decisions() -> Iterable[Shot]:
     yield Shot("account", "select_account.html", account | {"form": form(forms.SelectAccountForm)})
     account |= {"name": LONG_NAME, "asker": LONG_PORTAL}
     yield Shot("account-long", "select_account.html", account | {"form": form(forms.SelectAccountForm)})
-    level = {"action": "/level", "form": form(forms.ConfirmForm), "asker": CAN_THO}
+    level = {"action": "/level", "form": form(forms.ConfirmForm), "asker": CAN_THO, "person_type": "citizen"}
     yield Shot("level", "level_missing.html", level | {"needed_ial": 2, "ial": 1})
+    yield Shot("level-foreigner", "level_missing.html", level | {"needed_ial": 2, "ial": 1, "person_type": "foreigner"})
+    yield Shot("level-certificate", "level_missing.html", level | {"needed_ial": 2, "ial": 1, "person_type": "identity_certificate"})
     yield Shot("level-none", "level_missing.html", level | {"needed_ial": 1, "ial": 0})
     yield Shot("level-proof", "level_missing.html", level | {"needed_ial": 1, "ial": 1})
 
@@ -221,7 +209,7 @@ def _ends() -> Iterable[Shot]:
     yield Shot("sign-out", "sign_out.html", out | {"form": form(forms.SignOutForm), "asker": leaving})
     yield Shot("sign-out-none", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": ()})
     back = Link(N_("Back to the portal"), "https://dichvucong.example/")
-    done = {"refresh_url": "/signed-out", "onward": back}
+    done, first = {"refresh_url": "/signed-out", "onward": back}, Link(N_("To the first page"), "/")
     told = tuple(ToldPortal(portal.name, portal.origin, "told") for portal in reached)
     yield Shot("signed-out", "signed_out.html", done | {"portals": told})
     yield Shot("signed-out-pending", "signed_out.html", done | {"portals": (told[0], *reached[1:])})
@@ -230,8 +218,11 @@ def _ends() -> Iterable[Shot]:
     untold = (told[0], ToldPortal(CAN_THO.name, CAN_THO.origin, "untold"))
     yield Shot("sign-out-untold", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": untold})
     yield Shot("signed-out-untold", "signed_out.html", done | {"portals": untold})
-    yield Shot("signed-out-none", "signed_out.html", done | {"portals": (), "onward": None})
-    yield Shot("signed-out-before", "signed_out.html", done | {"portals": None, "onward": None})
+    asked = (ToldPortal(CAN_THO.name, CAN_THO.origin, "asked"), told[0])
+    yield Shot("sign-out-asked", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": asked})
+    yield Shot("signed-out-asked", "signed_out.html", done | {"portals": asked})
+    yield Shot("signed-out-none", "signed_out.html", done | {"portals": (), "onward": first})
+    yield Shot("signed-out-before", "signed_out.html", done | {"portals": None, "onward": first})
     answer = {"action": "/portal", "fields": (("code", "moc_x"), ("state", '"><script>alert(1)</script>'))}
     yield Shot("form-post", "form_post.html", answer | {"asker": CAN_THO}, is_still=True)
     yield Shot("form-post-at-once", "form_post.html", answer | {"asker": CAN_THO})
@@ -297,7 +288,10 @@ def _words() -> Iterable[Shot]:
             "technical": "invalid_request: redirect_uri=https://dichvucong.cantho.example/quay-lai-tu-mot-cua is not registered"
         },
         "portal_unknown": {"technical": "unknown client_id"},
+        "sign_out_unreadable": {"onward": Link(N_("Go to my page"), "/"), "technical": "post_logout_redirect_uri is not registered"},
         "not_found": {"onward": Link(N_("To the first page"), "/")},
+        "not_allowed": {"onward": Link(N_("To the first page"), "/")},
+        "unexpected": {"onward": Link(N_("To the first page"), "/")},
     }
     for kind in get_args(ErrorKind):
         yield Shot(f"error-{kind}", "error.html", fault | {"kind": kind} | beside.get(kind, {}))

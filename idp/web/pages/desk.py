@@ -24,7 +24,7 @@ from idp.web.door import Answer, PageAnswer, Unreadable
 from idp.web.logs import shown_path
 from idp.web.own_page import is_own
 from idp.web.pages.forms import CsrfContext, Form
-from idp.web.pages.values import TO_FIRST_PAGE, Asker, Link, ToldPortal
+from idp.web.pages.values import TO_FIRST_PAGE, TO_MY_PAGE, Asker, Link, ToldPortal
 from idp.web.protocol.answers import ANY_ORIGIN, OF_SCRIPTS, json_answer, origin_of, unavailable
 
 if TYPE_CHECKING:
@@ -57,7 +57,13 @@ _KIND_OF_ERROR: Final[Mapping[type[ProtocolError], ErrorKind]] = {
     ClientOver: "portal_disabled",
     AddressNotKnown: "address_unknown",
 }
-_NOT_FOUND: Final = 404
+_ONWARD: Final[Mapping[ErrorKind, Link]] = {
+    "sign_out_unreadable": Link(TO_MY_PAGE, "/"),
+    "not_found": Link(TO_FIRST_PAGE, "/"),
+    "not_allowed": Link(TO_FIRST_PAGE, "/"),
+    "unexpected": Link(TO_FIRST_PAGE, "/"),
+}
+"""Where a page of an error leads. From the others only the portal, or another window, leads on."""
 _SERVER_ERROR: Final = 500
 
 
@@ -147,19 +153,16 @@ class Desk:
 
     # errors ------------------------------------------------------------------------------------------------------------------------------
 
-    def page_error(
-        self, request: Request, kind: ErrorKind, *, status: int = 400, technical: str | None = None, onward: Link | None = None
-    ) -> PageAnswer:
+    def page_error(self, request: Request, kind: ErrorKind, *, status: int = 400, technical: str | None = None) -> PageAnswer:
         """Return an error as a page: what happened, what to do, and the reference code."""
-        values = {"kind": kind, "onward": onward, "reference": request.request_id, "technical": technical}
+        values = {"kind": kind, "onward": _ONWARD.get(kind), "reference": request.request_id, "technical": technical}
         return PageAnswer("error.html", status, {"ui_locales": self._asked_language(request), **values})
 
     def http_error(self, request: Request, status: int) -> Answer | PageAnswer:
         """Return an error of routing or reading."""
         if request.path in _PROGRAMS:
             return json_answer(status, {"error": "invalid_request", "error_description": "The request could not be read."})
-        onward = Link(TO_FIRST_PAGE, "/") if status == _NOT_FOUND else None
-        return self.page_error(request, _KIND_OF_STATUS.get(status, "request_unreadable"), status=status, onward=onward)
+        return self.page_error(request, _KIND_OF_STATUS.get(status, "request_unreadable"), status=status)
 
     def error(self, request: Request, error: BaseException) -> Answer | PageAnswer:
         """Return the answer to whatever a step refused with; what nobody expected is logged, and says nothing to strangers."""

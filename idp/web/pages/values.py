@@ -102,11 +102,14 @@ class Purpose:
 
 @dataclass(frozen=True, slots=True)
 class ToldPortal:
-    """A portal that the session reached, and whether it was told and answered; `untold`: it has no address to be told at."""
+    """A portal that the session reached, and whether it was told and answered.
+
+    `untold`: it has no address to be told at. `asked`: neither has it, but the sign-out was begun there.
+    """
 
     name: str
     origin: str
-    state: Literal["told", "pending", "no_answer", "untold"] = "pending"
+    state: Literal["told", "pending", "no_answer", "untold", "asked"] = "pending"
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,7 @@ def test_a_demanded_class_is_asked_as_essential_and_the_answer_is_checked(
 
     portal.sign_in(provider, "/sign-in?MaTTHC=9.000003")
     assert 'id="step-up"' in portal.get("/apply?MaTTHC=9.000003").text
+    assert "Xem cách nâng mức" in portal.get("/apply?MaTTHC=9.000003").text  # what is missing is a level, not a proof
     provider.id_token = {"acr": "urn:motcua:acr:ial2.aal2", "ial": 2}
     portal.sign_in(provider, "/sign-in?MaTTHC=9.000003")
     assert 'id="ready"' in portal.get("/apply?MaTTHC=9.000003").text

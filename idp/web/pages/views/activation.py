@@ -134,12 +134,14 @@ class Activations:
             else:
                 self._forget(name)
                 return self._codes_page(request, activating, activated)
+        uri = self.desk.rooms.totp.uri(pending.secret, activating.full_name)
         return self._page(
             "enrol_totp.html",
             form,
             request.path,
             3,
-            qr=qr_of(self.desk.rooms.totp.uri(pending.secret, activating.full_name)),
+            uri=uri,
+            qr=qr_of(uri),
             secret=pending.secret,
         )
 

@@ -140,6 +140,7 @@ class Sharing:
             at,
             form,
             "/level",
+            person_type=self.desk.rooms.accounts.person(at.standing.holder_id).person_type,
             needed_ial=at.step.needed.ial,
             ial=at.step.held,
         )

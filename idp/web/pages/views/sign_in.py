@@ -184,7 +184,7 @@ class SigningIn:
             offered = self.desk.rooms.totp.enrol(session.account_id, person.full_name)
             self.desk.rooms.interactions.settle(at.it, enrolling=str(offered.id))
         return self._page(
-            "enrol_totp.html", at, form, "/enrol", qr=qr_of(offered.uri), secret=offered.secret, wants="step_up"
+            "enrol_totp.html", at, form, "/enrol", uri=offered.uri, qr=qr_of(offered.uri), secret=offered.secret, wants="step_up"
         )
 
     def _codes_page(self, at: Here, codes: tuple[str, ...], cookie: tuple[str, str]) -> PageAnswer:

@@ -15,11 +15,12 @@ from idp.sessions.model import NoSuchSession
 from idp.web.door import PageAnswer
 from idp.web.pages.application import read
 from idp.web.pages.forms import SignOutForm
-from idp.web.pages.values import TO_PORTAL, Link
+from idp.web.pages.values import TO_FIRST_PAGE, TO_PORTAL, Link
 from idp.web.protocol.answers import origin_of, see_other
 from idp.web.protocol.logout import SignOutRequest, SignOutUnreadable, read_sign_out
 
 if TYPE_CHECKING:
+    from idp.clients.model import Client
     from idp.sessions.model import LiveSession
     from idp.web.door import Answer, Request
     from idp.web.pages.application import PageApplication
@@ -65,7 +66,7 @@ class SigningOut:
             "form": form,
             "action": _asking("/logout/confirm", asked),
             "name": self.desk.rooms.accounts.show(session.account_id).full_name,
-            "portals": self._portals(session.id, locale),
+            "portals": self._portals(session.id, locale, asked.client),
             "ui_locales": asked.ui_locales,
             "language_url": _in_other_language(asked, locale),
         }
@@ -74,14 +75,20 @@ class SigningOut:
         targets = (origin_of(asked.back_to),) if asked.back_to else ()
         return PageAnswer("sign_out.html", values=values, headers=headers, form_targets=targets)
 
-    def _portals(self, session_id: UUID, locale: Locale) -> list[ToldPortal]:
-        """Return every portal that the session reached, and what became of telling it: who registered no address cannot be told."""
+    def _portals(self, session_id: UUID, locale: Locale, asker: Client | None) -> list[ToldPortal]:
+        """Return every portal that the session reached, and what became of telling it.
+
+        Who registered no address cannot be told; that matters where the sign-out was not begun by that very portal.
+        """
+
+        def untold(client: Client) -> str:
+            if client.backchannel_logout_uri:
+                return "pending"
+            return "asked" if asker is not None and asker.id == client.id else "untold"
+
         told = {notice.client_id: _STATES[notice.state] for notice in self.desk.rooms.sessions.notices(session_id)}
         reached = [self.desk.rooms.clients.get(row.client_id) for row in self.desk.rooms.sessions.reached(session_id)]
-        return [
-            self.desk.told(client, told.get(client.id, "pending" if client.backchannel_logout_uri else "untold"), locale)
-            for client in reached
-        ]
+        return [self.desk.told(client, told.get(client.id) or untold(client), locale) for client in reached]
 
     def confirm(self) -> Answer | PageAnswer:
         """End the session, or go back without having changed anything."""
@@ -136,7 +143,7 @@ class SigningOut:
         self, request: Request, session_id: UUID | None, back_to: str | None, looked: int, asked: SignOutRequest
     ) -> PageAnswer:
         locale, _ = self.desk.locale(request, asked.ui_locales)
-        portals = self._portals(session_id, locale) if session_id else None
+        portals = self._portals(session_id, locale, asked.client) if session_id else None
         waits = any(portal.state == "pending" for portal in portals or ())
         again = f"{request.path}?looked={looked + 1}"
         headers: tuple[tuple[str, str], ...] = ()
@@ -147,7 +154,7 @@ class SigningOut:
         values: dict[str, Any] = {
             "portals": portals,
             "refresh_url": again,
-            "onward": Link(TO_PORTAL, back_to) if back_to else None,
+            "onward": Link(TO_PORTAL, back_to) if back_to else Link(TO_FIRST_PAGE, "/"),
             "ui_locales": asked.ui_locales,
         }
         if session_id is None and asked.carried:
