@@ -20,13 +20,13 @@ AMR: dict[str, tuple[str, str]] = {
 VALUES: dict[tuple[str, str], tuple[str, str]] = {
     ("gender", "male"): ("Nam", "Male"),
     ("gender", "female"): ("Nữ", "Female"),
-    ("person_type", "citizen"): ("Công dân Việt Nam", "Citizen of Viet Nam"),
+    ("person_type", "citizen"): ("Công dân Việt Nam", "Citizen of Vietnam"),
     ("person_type", "foreigner"): ("Người nước ngoài", "Foreigner"),
     ("person_type", "identity_certificate"): (
         "Người được cấp giấy chứng nhận căn cước",
         "Holder of an identity certificate",
     ),
-    ("nationality", "VN"): ("Việt Nam", "Viet Nam"),
+    ("nationality", "VN"): ("Việt Nam", "Vietnam"),
     ("locale", "vi"): ("Tiếng Việt", "Vietnamese"),
     ("locale", "en"): ("Tiếng Anh", "English"),
 }

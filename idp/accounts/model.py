@@ -16,7 +16,7 @@ from idp.audit.model import Event
 from idp.kernel.refusals import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from idp.reference.model import Sex
 
@@ -165,6 +165,29 @@ def masked_email(email: str) -> str:
     return local[:1] + _DOT * max(2, len(local) - 1) + at + domain
 
 
+_IN_WORDS: Final[Mapping[str, str]] = {
+    "bad_date": "contradicts a birth date that is none",
+    "birth_date_in_future": "contradicts a birth date in the future",
+    "birth_year_in_future": "says a year of birth in the future",
+    "birth_year_too_old": "says a year of birth too long ago",
+    "century_mismatch": "contradicts the declared year of birth",
+    "control_character": "has a control character",
+    "empty": "is empty",
+    "impossible": "is no number that can be called",
+    "in_future": "is in the future",
+    "length": "has too few or too many digits",
+    "malformed": "is not written as one",
+    "not_alpha_2": "is not the two letters of a country",
+    "not_digits": "is not of digits alone",
+    "not_two_letters": "is not the two letters of a language",
+    "sex_mismatch": "contradicts the declared sex",
+    "too_long": "is too long",
+    "unknown_birth_registration_code": "begins with the code of no place",
+    "year_mismatch": "contradicts the declared year of birth",
+}
+"""What the codes of reasons mean to whoever enters a person."""
+
+
 class NumberRefused(Refusal):
     """The personal number is not one, or contradicts what was declared. `reason` is a code of the country's rule."""
 
@@ -172,7 +195,7 @@ class NumberRefused(Refusal):
 
     def __init__(self, reason: str) -> None:
         """Refuse for `reason`, never with the number."""
-        super().__init__(reason)
+        super().__init__(f"personal_number: {_IN_WORDS.get(reason, reason)}")
         self.reason = reason
 
 
@@ -188,8 +211,8 @@ class DeclarationRefused(Refusal):
     code = "accounts.declaration_refused"
 
     def __init__(self, field: str, reason: str) -> None:
-        """Refuse `field` for `reason`, never with its value."""
-        super().__init__(f"{field}: {reason}")
+        """Refuse `field` for `reason`, a code or a sentence's end, never with its value."""
+        super().__init__(f"{field}: {_IN_WORDS.get(reason, reason)}")
         self.field = field
         self.reason = reason
 

@@ -265,7 +265,7 @@ class Accounts:
         if not reason.strip() or not legal_basis.strip():
             raise LockRefused("reason and legal basis are required")
         if until is not None and until <= now:
-            raise LockRefused("its end has passed")
+            raise LockRefused("the end of this lock has passed already")
         lock_id = new_id(now)
         placed = {"lock_id": lock_id, "account_id": account_id, "reason": reason.strip(), "now": now, "until": until}
         placed |= {"legal_basis": legal_basis.strip(), "placed_by": origin.operator or "the holder"}
@@ -315,7 +315,7 @@ class Accounts:
         parameters = {"account_id": account_id, "lock_id": lock_id, "now": now}
         lifted = transaction.all(store.LIFT_LOCK, parameters | {"lifted_by": origin.operator or "the holder"})
         if not lifted:
-            raise NoSuchLock
+            raise NoSuchLock("" if lock_id else "no lock holds this account")
         left = self._held_locks(transaction, account_id)
         transaction.run(store.FORGET_BEFORE, {"account_id": account_id, "now": now})
         for each in lifted:

@@ -13,7 +13,7 @@ from idp.accounts.model import AccountShown, DeclarationRefused, Lock, PersonDec
 from idp.cli.composition import opened_rooms
 from idp.cli.documents import read_json
 from idp.cli.evidence import evidence
-from idp.cli.frame import Frame, answering, operated, pairs, read_instant
+from idp.cli.frame import Frame, answering, counted, local, operated, pairs, read_instant
 from idp.cli.subjects import account_id_of, id_of, of_account
 from idp.enrolment.model import CODE_LIVES_FOR
 from idp.reference.model import Sex
@@ -116,11 +116,11 @@ def activate(frame: Frame, origin: Origin, account: str) -> None:
         code = rooms.activation.issue(account_id, by=origin.operator, origin=origin)
         good_until = rooms.clock.now() + CODE_LIVES_FOR
         address = rooms.issuer + "/activate"
-        good_until = good_until.astimezone(ZoneInfo(rooms.zone))
+        zone = ZoneInfo(rooms.zone)
     document = {"account_id": account_id, "code": code, "address": address, "good_until": good_until}
     frame.answer(
         document,
-        [f"Activation code  {code}", f"To be typed at   {address}", f"Good until       {good_until:%Y-%m-%d %H:%M %z}", "Shown this once."],
+        [f"Activation code  {code}", f"To be typed at   {address}", f"Good until       {local(good_until, zone)}", "Shown this once."],
     )
 
 
@@ -178,10 +178,9 @@ def _document(shown: AccountShown, level: Assessment, methods: list[str]) -> dic
 
 
 def _line(lock: Lock, zone: ZoneInfo) -> str:
-    until = f" until {lock.until.astimezone(zone):%Y-%m-%d %H:%M}" if lock.until else ""
-    lifted = f"; lifted {lock.lifted_at.astimezone(zone):%Y-%m-%d %H:%M} by {lock.lifted_by}" if lock.lifted_at else ""
-    placed = f"{lock.placed_at.astimezone(zone):%Y-%m-%d %H:%M} by {lock.placed_by}"
-    return f"lock {lock.id}: {lock.reason} ({lock.legal_basis}), placed {placed}{until}{lifted}"
+    until = f" until {local(lock.until, zone)}" if lock.until else ""
+    lifted = f"; lifted {local(lock.lifted_at, zone)} by {lock.lifted_by}" if lock.lifted_at else ""
+    return f"lock {lock.id}: {lock.reason} ({lock.legal_basis}), placed {local(lock.placed_at, zone)} by {lock.placed_by}{until}{lifted}"
 
 
 @accounts.command("lock")
@@ -199,7 +198,7 @@ def lock(frame: Frame, origin: Origin, account: str, reason: str, legal_basis: s
         lock_id = rooms.accounts.lock(account_id, reason=reason, legal_basis=legal_basis, until=ends_at, origin=origin)
         ended = rooms.sessions.end_dead(origin, account_id)
     document = {"account_id": account_id, "lock_id": lock_id, "until": ends_at}
-    frame.answer(document, f"Locked ({lock_id})." + (f" {ended} sessions ended." if ended else ""))
+    frame.answer(document, f"Locked ({lock_id})." + (f" {counted(ended, 'session')} ended." if ended else ""))
 
 
 @accounts.command("unlock")
@@ -212,4 +211,4 @@ def unlock(frame: Frame, origin: Origin, account: str, lock_id: UUID | None) -> 
     with opened_rooms() as rooms:
         account_id = account_id_of(rooms, account)
         left = rooms.accounts.unlock(account_id, lock_id, origin=origin)
-    frame.answer({"account_id": account_id, "locks_left": left}, f"Lifted; {left} locks still hold." if left else "Unlocked.")
+    frame.answer({"account_id": account_id, "locks_left": left}, f"Lifted; still held by {counted(left, 'lock')}." if left else "Unlocked.")

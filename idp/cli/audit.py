@@ -13,7 +13,7 @@ import click
 from idp.audit.model import event_classes
 from idp.audit.reading import Recorded, Wanted, latest, since
 from idp.cli.composition import opened_rooms
-from idp.cli.frame import Frame, answering
+from idp.cli.frame import Frame, answering, local
 from idp.cli.subjects import account_id_of
 
 if TYPE_CHECKING:
@@ -89,10 +89,11 @@ def _line(event: Recorded, zone: ZoneInfo) -> str:
     body = event.body or {}
     who = body.get("operator") or body.get("address") or "-"
     facts = [f"{name}={value}" for name, value in body.items() if name not in _BODY]
-    facts += [f"{name.removesuffix('_id')}={value}" for name, value in event.related.items()]
+    shown = {name.removesuffix("_id"): value for name, value in event.related.items()}
+    facts += [f"{name}={value}" for name, value in shown.items() if name not in body]
     marks = {"altered": "  !! NOT WHAT WAS WRITTEN: its leaf does not match", "erased": "  (erased)", "intact": ""}[event.state]
     unknown = "" if event.kind in known_kinds() else " (of another version)"
-    return f"{event.at.astimezone(zone):%Y-%m-%d %H:%M:%S}  {event.kind}{unknown}  {who}  {' '.join(facts)}{marks}"
+    return f"{local(event.at, zone)}  {event.kind}{unknown}  {who}  {' '.join(facts)}{marks}"
 
 
 def known_kinds() -> dict[str, str]:

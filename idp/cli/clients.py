@@ -42,16 +42,31 @@ def import_(frame: Frame, origin: Origin, files: tuple[Path, ...], jwks: Path | 
     A secret that is made here is shown this once.
     """
     variables = _variables()
-    read = [each for file in files for each in _read(file)]
+    origins = [(file, each) for file in files for each in _read(file)]
+    read = [each for _, each in origins]
     taken = sorted(names_in(read) & {name for name in environment() if not name.startswith(PREFIX)})
     if taken:
         frame.say(f"Filled from the environment: {', '.join(taken)}.")
-    declared = [fill(each, variables) for each in read]
+    declared = [_fill(file, each, variables) for file, each in origins]
     keys = _read_keys(jwks) if jwks is not None else None
     with opened_rooms() as rooms:
-        changes = rooms.clients.import_(declared, jwks=keys, origin=origin)
+        try:
+            changes = rooms.clients.import_(declared, jwks=keys, origin=origin)
+        except DeclarationRefused as refused:
+            raise refused if refused.position is None else _of(origins[refused.position][0], refused) from None
     _keep_for_demo({each.client_id: each.new_secret for each in changes if each.new_secret is not None})
     frame.answer({"clients": [_change(each) for each in changes]}, [line for each in changes for line in _lines(each)])
+
+
+def _of(file: Path, refused: DeclarationRefused) -> DeclarationRefused:
+    return DeclarationRefused(f"{file.name}: {refused.field}", refused.reason)
+
+
+def _fill(file: Path, declaration: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return fill(declaration, variables)
+    except DeclarationRefused as refused:
+        raise _of(file, refused) from None
 
 
 def _variables() -> dict[str, str]:
@@ -107,11 +122,12 @@ def _lines(change: Change) -> list[str]:
 
 
 @clients.command("list")
+@operated
 @answering
-def list_(frame: Frame) -> None:
+def list_(frame: Frame, origin: Origin) -> None:
     """List every client."""
     with opened_rooms() as rooms:
-        found, now = rooms.clients.list_(), rooms.clock.now()
+        found, now = rooms.clients.list_(origin), rooms.clock.now()
     summaries = [_summary(each, now) for each in found]
     columns = ("client_id", "state", "profile", "token_endpoint_auth_method", "minimum_acr", "client_name")
     rows = [[each[name] for name in columns] for each in summaries]
@@ -121,11 +137,12 @@ def list_(frame: Frame) -> None:
 
 @clients.command("show")
 @click.argument("client_id", metavar="CLIENT")
+@operated
 @answering
-def show(frame: Frame, client_id: str) -> None:
+def show(frame: Frame, origin: Origin, client_id: str) -> None:
     """Show one client: its declaration as stored, and its state. Secrets are not stored and cannot be shown."""
     with opened_rooms() as rooms:
-        client = rooms.clients.show(client_id)
+        client = rooms.clients.look_up(client_id, origin)
         summary = _summary(client, rooms.clock.now())
     declared = {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in client.metadata.items()

@@ -169,6 +169,16 @@ def encode(document: object, *, on_one_line: bool = False) -> str:
     return json.dumps(document, ensure_ascii=False, indent=None if on_one_line else 2, default=plain)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return how many there are of something: `1 counter`, `2 counters`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def local(instant: datetime, zone: ZoneInfo) -> str:
+    """Return an instant as people read it everywhere here: to the second, and in which zone."""
+    return instant.astimezone(zone).isoformat(sep=" ", timespec="seconds")
+
+
 def plain(value: object) -> object:
     """Return what JSON has no word for, as it is written everywhere here."""
     if isinstance(value, datetime):

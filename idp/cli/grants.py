@@ -10,6 +10,7 @@ import click
 from idp.cli.composition import opened_rooms
 from idp.cli.frame import Frame, answering, operated, table
 from idp.cli.subjects import account_id_of, id_of, of_account
+from idp.grants.model import NoSuchConsent
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -86,6 +87,9 @@ def revoke(frame: Frame, origin: Origin, revoked_id: UUID, reason: str) -> None:
     with opened_rooms() as rooms:
         what = "grant"
         if not rooms.grants.kill(revoked_id, reason, origin):
-            rooms.grants.withdraw_consent(revoked_id, None, origin)
             what = "consent"
+            try:
+                rooms.grants.withdraw_consent(revoked_id, None, origin)
+            except NoSuchConsent:
+                raise NoSuchConsent("no grant and no consent in force has this id") from None
     frame.answer({"revoked": what, "id": revoked_id}, "Revoked." if what == "grant" else "Withdrawn, with every grant under it.")

@@ -10,7 +10,7 @@ import click
 
 from idp.app import make_clock
 from idp.cli.composition import command_settings, opened_keeper
-from idp.cli.frame import Frame, answering, operated, table
+from idp.cli.frame import Frame, answering, counted, local, operated, table
 from idp.keys.model import SIGNING_ALGS
 from idp.oidc.tokens import ID_TOKEN_FOR
 
@@ -99,7 +99,7 @@ def rotate(frame: Frame, origin: Origin, algs: tuple[str, ...], *, sealing: bool
             for alg in algs or SIGNING_ALGS
         ]
     zone = ZoneInfo(command_settings().zone)
-    said = [f"made {each.kid} ({each.alg}), signing from {each.signs_from.astimezone(zone):%Y-%m-%d %H:%M:%S}" for each in made]
+    said = [f"{each.kid} ({each.alg}), signing from {local(each.signs_from, zone)}" for each in made]
     frame.answer({"made": [_signing(each) for each in made]}, said)
 
 
@@ -117,7 +117,7 @@ def reseal(frame: Frame, origin: Origin) -> None:
 
     with opened_keeper() as keeper:
         done = keeper.reseal(tell, origin=origin)
-    lines = [f"{done.moved} values moved, {done.left} left, keys retired: {', '.join(map(str, done.retired)) or 'none'}"]
+    lines = [f"{counted(done.moved, 'value')} moved, {done.left} left, keys retired: {', '.join(map(str, done.retired)) or 'none'}"]
     if done.left:
         lines.append("Some rows were held by others, or have no source: run this again later.")
     frame.answer({"moved": done.moved, "left": done.left, "retired": list(done.retired)}, lines)
@@ -130,7 +130,7 @@ def rewrap(frame: Frame, origin: Origin) -> None:
     """Wrap every stored key anew under the first key-encryption key of the settings; the others may leave them then."""
     with opened_keeper() as keeper:
         count = keeper.rewrap(origin=origin)
-    frame.answer({"rewrapped": count}, f"{count} keys wrapped anew.")
+    frame.answer({"rewrapped": count}, f"{counted(count, 'key')} wrapped anew.")
 
 
 @keys.command("revoke")

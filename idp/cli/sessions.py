@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from idp.cli.composition import opened_rooms
-from idp.cli.frame import Frame, answering, operated, table
+from idp.cli.frame import Frame, answering, counted, operated, table
 from idp.cli.subjects import account_id_of, id_of, of_account
 from idp.sessions.model import NoSuchSession, read_proofs
 
@@ -80,4 +80,4 @@ def end(frame: Frame, origin: Origin, session_id: UUID | None, account: str | No
                     with suppress(NoSuchSession):  # it ended meanwhile
                         told += rooms.sessions.end(each.id, _REASON, origin, account_id=account_id)
                         ended += 1
-    frame.answer({"ended": ended, "portals_to_tell": told}, f"{ended} ended; {told} portals will be told.")
+    frame.answer({"ended": ended, "portals_to_tell": told}, f"{counted(ended, 'session')} ended; {counted(told, 'portal')} will be told.")

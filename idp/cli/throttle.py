@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from idp.cli.composition import opened_rooms
-from idp.cli.frame import Frame, answering, operated
+from idp.cli.frame import Frame, answering, counted, operated
 from idp.cli.subjects import account_id_of
 
 if TYPE_CHECKING:
@@ -22,19 +22,19 @@ def throttle() -> None:
 @throttle.command("reset")
 @click.argument("account", metavar="[ACCOUNT]", required=False)
 @click.option("--addresses", is_flag=True, help="Forget the counts by address and browser instead, of everybody.")
-@click.option("--reason", default="by operator", show_default=True, help="Why, for the record.")
+@click.option("--reason", default="by_operator", show_default=True, help="Why, for the record.")
 @operated
 @answering
 def reset(frame: Frame, origin: Origin, account: str | None, reason: str, *, addresses: bool) -> None:
     """Give an ACCOUNT all its guesses again, of every kind and from every device; or let every address begin anew."""
     if (account is None) != addresses:
-        raise click.UsageError("name an ACCOUNT, or --addresses")
+        raise click.UsageError("name either an ACCOUNT or --addresses")
     with opened_rooms() as rooms:
         if account is not None:
             account_id = account_id_of(rooms, account)
             rooms.accounts.show(account_id)
             counters = rooms.guesses.reset(account_id, reason=reason, origin=origin)
-            said = f"{counters} counters forgotten." if counters else "none had been counted."
+            said = f"{counted(counters, 'counter')} forgotten." if counters else "none had been counted."
             frame.answer({"account_id": account_id, "counters": counters}, f"All guesses are there again; {said}")
             return
         with rooms.database.transaction() as transaction:

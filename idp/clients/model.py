@@ -44,7 +44,10 @@ class SecretNotUsed(Refusal):
 
 
 class DeclarationRefused(Refusal):
-    """A declaration holds what the client's profile forbids, or what nobody understands."""
+    """A declaration holds what the client's profile forbids, or what nobody understands.
+
+    `position` is that of the declaration among those that were to be imported together, where it is known.
+    """
 
     code = "clients.declaration_refused"
 
@@ -53,6 +56,7 @@ class DeclarationRefused(Refusal):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.position: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +179,14 @@ class ClientEnabled(Event):
 
     kind: ClassVar[str] = "clients.enabled"
     client: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLookedUp(Event):
+    """An operator had the declaration of a client shown to them; without `client`, the list of all."""
+
+    kind: ClassVar[str] = "clients.looked_up"
+    client: str | None
 
 
 @dataclass(frozen=True, slots=True)

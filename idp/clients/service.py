@@ -17,6 +17,7 @@ from idp.clients.model import (
     ClientChanged,
     ClientDisabled,
     ClientEnabled,
+    ClientLookedUp,
     ClientSecretRotated,
     ClientUnknown,
     DeclarationRefused,
@@ -102,10 +103,22 @@ class Clients:
 
     # for operators ------------------------------------------------------------------------------------------------------------
 
-    def list_(self) -> list[Client]:
-        """Return every client as the database has it now, by its `client_id`."""
+    def list_(self, origin: Origin) -> list[Client]:
+        """Return every client as the database has it now, by its `client_id`; that an operator looks is on the record."""
         with self._database.transaction() as transaction:
+            record(transaction, ClientLookedUp(origin, None), self._clock.now())
             return [store.read_client(row) for row in store.all_clients(transaction)]
+
+    def look_up(self, client_id: str, origin: Origin) -> Client:
+        """Return what `show` returns, on the record: an operator looks at this client.
+
+        Raises:
+            ClientUnknown: there is none of this `client_id`.
+        """
+        with self._database.transaction() as transaction:
+            row = _get(transaction, client_id)
+            record(transaction, ClientLookedUp(origin, client_id), self._clock.now(), {"client_id": row.id})
+            return store.read_client(row)
 
     def show(self, client_id: str) -> Client:
         """Return one client as the database has it now.
@@ -127,7 +140,7 @@ class Clients:
 
         Raises:
             DeclarationRefused: a profile forbids something, an address would never be called, a scope or the code of an agency is
-                not known, two declarations have one `client_id`, or a sector would change.
+                not known, two declarations have one `client_id`, or a sector would change. It says at which position.
         """
         ids = [client_id for each in declarations if isinstance(client_id := each.get("client_id"), str)]
         for client_id in ids:
@@ -137,16 +150,25 @@ class Clients:
             hold(transaction, store.KIND)
             present = store.lock_clients(transaction, ids)
             known = {client_id: row.metadata["jwks"] for client_id, row in present.items() if "jwks" in row.metadata}
-            read = [read_declaration(each, self._clock.now()) for each in _with_keys(declarations, jwks, known)]
-            for each in read:
-                self._require_destination("backchannel_logout_uri", each.says.backchannel_logout_uri)
-                self._require_scopes(each.says)
-                self._require_agency(each.says.agency_code)
-            changes = [self._import_one(transaction, each, present.get(each.says.client_id), origin) for each in read]
+            changes = []
+            for position, given in enumerate(_with_keys(declarations, jwks, known)):
+                try:
+                    each = self._read(given)
+                    changes.append(self._import_one(transaction, each, present.get(each.says.client_id), origin))
+                except DeclarationRefused as refused:
+                    refused.position = position
+                    raise
             if any(change.what != "unchanged" for change in changes):
                 bump(transaction, store.KIND)
         self._remembered.expire()
         return changes
+
+    def _read(self, given: Mapping[str, object]) -> Declaration:
+        declaration = read_declaration(given, self._clock.now())
+        self._require_destination("backchannel_logout_uri", declaration.says.backchannel_logout_uri)
+        self._require_scopes(declaration.says)
+        self._require_agency(declaration.says.agency_code)
+        return declaration
 
     def disable(self, client_id: str, reason: str, *, origin: Origin, keep_grants: bool = False) -> None:
         """Disable a client: dead everywhere at once. Unless `keep_grants`, enabling it does not bring back what it was given.

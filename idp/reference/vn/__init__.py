@@ -1,4 +1,4 @@
-"""Viet Nam: the one package that knows the country. Others ask `idp.reference.countries.get_country`.
+"""Vietnam: the one package that knows the country. Others ask `idp.reference.countries.get_country`.
 
 Facts and their certainty: `data/PROVENANCE.md`. The rules cite the decree or circular they follow.
 """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class VietNam:
-    """Viet Nam's number rules and units."""
+    """Vietnam's number rules and units."""
 
     code: Final = "VN"
     locale: Final = "vi"

@@ -109,6 +109,23 @@ def test_the_same_number_twice_is_refused(command: Command) -> None:
     assert again.err == "idp: Another person has or had this personal number.\n"
 
 
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"--number": "12"}, "personal_number: has too few or too many digits"),
+        ({"--number": "00118199999x"}, "personal_number: is not of digits alone"),
+        ({"--number": "999181999926"}, "personal_number: begins with the code of no place"),
+        ({"--sex": "male"}, "personal_number: contradicts the declared sex"),
+        ({"--born": "1982-03-04"}, "personal_number: contradicts the declared year of birth"),
+        ({"--nationality": "VNM"}, "nationality: is not the two letters of a country"),
+    ],
+)
+def test_who_enters_a_person_wrongly_is_told_in_words_what_is_wrong(command: Command, changed: dict[str, str], why: str) -> None:
+    given = {"--number": "001181999926", "--name": "Trần Thị Mẫu", "--born": "1981-03-04", "--sex": "female"} | changed
+    ended = command("accounts", "add", *(word for pair in given.items() for word in pair))
+    assert (ended.code, ended.out, ended.err) == (1, "", f"idp: {why}.\n")
+
+
 def test_a_wrong_call_ends_with_2(command: Command) -> None:
     assert command("accounts", "add", "--name", "An").code == 2
     assert command("accounts", "lock", "1").code == 2
@@ -141,7 +158,7 @@ def test_a_lock_has_reason_basis_and_operator_and_is_lifted_again(command: Comma
     refused = command("accounts", "activate", account_id)
     assert (refused.code, refused.out) == (1, "")
     assert command("accounts", "unlock", "--json", account_id).document["locks_left"] == 0
-    assert command("accounts", "unlock", account_id).code == 1
+    assert command("accounts", "unlock", account_id).err == "idp: No lock holds this account.\n"
 
 
 def test_a_lock_ends_the_sessions_of_its_account_in_the_operators_name(command: Command, owner_database: Database) -> None:
@@ -154,7 +171,7 @@ def test_a_lock_ends_the_sessions_of_its_account_in_the_operators_name(command: 
             {"id": new_id(now), "account_id": account_id, "now": now, "until": now + timedelta(hours=1)},
         )
     locked = command("accounts", "lock", account_id, "--reason", "phone lost", "--legal-basis", "Art. 9", "--by", "officer.one")
-    assert "1 sessions ended" in locked.out
+    assert "1 session ended" in locked.out
     (ended,) = command("audit", "tail", "--json", "--account", account_id, "--kind", "sessions.session_ended").document["events"]
     assert (ended["body"]["operator"], ended["body"]["reason"]) == ("officer.one", "account_dead")
 

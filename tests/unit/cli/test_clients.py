@@ -49,7 +49,7 @@ def test_a_forbidden_declaration_is_refused_with_the_reason_and_nothing_is_impor
     bad = declare(tmp_path, client_id="bad", grant_types=["implicit"])
     ended = command("clients", "import", good, bad)
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "idp: grant_types: is a list of authorization_code, client_credentials, refresh_token.\n"
+    assert ended.err == "idp: bad.json: grant_types: is a list of authorization_code, client_credentials, refresh_token.\n"
     assert command("clients", "show", "good").code == 1
 
 
@@ -60,7 +60,7 @@ def test_an_address_that_the_provider_would_not_call_is_refused_unless_the_setti
     )  # fmt: skip
     ended = command("clients", "import", portal)
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "idp: backchannel_logout_uri: only https is called.\n"
+    assert ended.err == "idp: told.json: backchannel_logout_uri: only https is called.\n"
     assert command("clients", "import", portal, IDP_EGRESS_ALLOW="http://localhost:8010").code == 0
 
 
@@ -132,7 +132,7 @@ def test_a_refusal_is_one_line_whatever_the_file_says(command: Command, tmp_path
     """Declarations come from portal teams: what they write moves no cursor at the registrar's terminal."""
     (tmp_path / "odd.json").write_text(json.dumps({"\x1b[2J\nidp: done": 1}))
     ended = command("clients", "import", str(tmp_path / "odd.json"))
-    assert (ended.code, ended.err) == (1, "idp: \\x1b[2J\\nidp: done: is not a field that is understood here.\n")
+    assert (ended.code, ended.err) == (1, "idp: odd.json: \\x1b[2J\\nidp: done: is not a field that is understood here.\n")
 
 
 def test_a_file_that_is_not_there_is_a_wrong_call(command: Command, tmp_path: Path) -> None:
@@ -147,8 +147,21 @@ def test_a_client_is_disabled_and_enabled_again(command: Command, tmp_path: Path
     assert command("clients", "enable", "paused").code == 0
     assert command("clients", "show", "--json", "paused").document["state"] == "enabled"
     events = command("audit", "tail", "--json", "--client", "paused").document["events"]
-    assert [each["kind"] for each in events] == ["clients.added", "clients.disabled", "clients.enabled"]
-    assert events[1]["body"]["operator"] == "security.one"
+    changes = [each for each in events if each["kind"] != "clients.looked_up"]
+    assert [each["kind"] for each in changes] == ["clients.added", "clients.disabled", "clients.enabled"]
+    assert changes[1]["body"]["operator"] == "security.one"
+
+
+def test_who_looks_at_clients_is_on_the_record(command: Command, tmp_path: Path) -> None:
+    command("clients", "import", declare(tmp_path, client_id="looked-at"))
+    command("clients", "show", "looked-at", "--by", "auditor.one")
+    command("clients", "list", "--by", "auditor.two")
+    assert command("clients", "show", "absent", "--by", "auditor.three").code == 1
+    events = command("audit", "tail", "--json", "--kind", "clients.looked_up", "-n", "1000").document["events"]
+    looked = [(each["body"]["operator"], each["body"].get("client")) for each in events if each["body"]["operator"].startswith("auditor")]
+    assert looked == [("auditor.one", "looked-at"), ("auditor.two", None)]
+    of_client = command("audit", "tail", "--json", "--client", "looked-at", "--kind", "clients.looked_up").document["events"]
+    assert [each["body"]["operator"] for each in of_client] == ["auditor.one"]
 
 
 def test_a_fresh_secret_is_printed_once(command: Command, tmp_path: Path) -> None:

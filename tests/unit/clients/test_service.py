@@ -194,6 +194,6 @@ def test_the_same_import_by_several_operators_at_once_adds_a_client_once(databas
 
 def test_every_client_is_listed_by_its_id(clients: Clients) -> None:
     clients.import_([portal("list-b"), portal("list-a")], origin=BY)
-    listed = [client.client_id for client in clients.list_()]
+    listed = [client.client_id for client in clients.list_(BY)]
     assert listed == sorted(listed)
     assert {"list-a", "list-b"} <= set(listed)

@@ -90,8 +90,8 @@ def test_every_claim_that_was_told_is_shown_in_words_of_both_languages(
     english = portal.get("/identity").text
     for name, *words in (
         ("gender", "Nữ", "Female"),
-        ("person_type", "Công dân Việt Nam", "Citizen of Viet Nam"),
-        ("nationality", "Việt Nam", "Viet Nam"),
+        ("person_type", "Công dân Việt Nam", "Citizen of Vietnam"),
+        ("nationality", "Việt Nam", "Vietnam"),
         ("email_verified", "Rồi", "Yes"),
         ("phone_number_verified", "Chưa", "No"),
     ):
