@@ -110,7 +110,7 @@ def _proofs() -> Iterable[Shot]:
     forged.validate()
     yield Shot("sign-in-forged", "sign_in.html", step | {"form": forged, "asker": NATION})
 
-    step = {"action": "/totp", "step": 2, "steps": 2, "recovery_url": "/recovery-code", "start_over_url": "/over"}
+    step = {"action": "/totp", "step": 2, "steps": 2, "recovery_url": "/recovery-code"}
     up = Asker(CAN_THO.name, CAN_THO.origin, "step_up")
     yield Shot("totp", "totp.html", step | {"form": form(forms.TotpForm), "asker": CAN_THO})
     wrong = form(forms.TotpForm, {"code": "123 456"})

@@ -185,7 +185,7 @@ class SignInForm(Form):
 
 
 class TotpForm(Form):
-    """The six digits that an authenticator app shows (RFC 6238)."""
+    """The six digits that an authenticator app shows (RFC 6238), or the decision to begin anew as `another` person."""
 
     purpose = "totp"
     code = StringField(
@@ -196,6 +196,7 @@ class TotpForm(Form):
         ],
         filters=[strip_spaces],
     )
+    decision = StringField()
 
 
 class RecoveryCodeForm(Form):

@@ -129,7 +129,10 @@ class SigningIn:
         if not (isinstance(at.step, AddFactor) and OTP in at.step.methods):
             return elsewhere(at)
         form = self.desk.form(TotpForm, at.request)
-        if at.request.method == "POST" and form.validate():
+        is_right = at.request.method == "POST" and form.validate()
+        if form.decision.data == "another" and not form.is_forged:
+            return self._begin_anew(at)
+        if is_right:
             session = self._session(at)
             if session is None:
                 return elsewhere(at)
@@ -138,9 +141,12 @@ class SigningIn:
                 return see_other(at.base, self.desk.cookies.set_session(signed_in.session.cookie))
             form.refuse("code", WRONG_TOTP)
         recovery = at.base + "/recovery-code" if RECOVERY_CODE in at.step.methods else None
-        return self._page(
-            "totp.html", at, form, "/totp", recovery_url=recovery, start_over_url=at.base + "/another", wants="step_up"
-        )
+        return self._page("totp.html", at, form, "/totp", recovery_url=recovery, wants="step_up")
+
+    def _begin_anew(self, at: Here) -> Answer | PageAnswer:
+        """Begin the sign-in anew: the session of this browser is left as it is until somebody else proves who they are."""
+        it = self.desk.rooms.interactions.settle(at.it, anew=self.desk.rooms.clock.now().timestamp())
+        return self.desk.flow.proceed(at.request, it)
 
     def recovery_code(self, interaction_id: str) -> Answer | PageAnswer:
         """Ask for a recovery code instead."""
@@ -214,13 +220,6 @@ class SigningIn:
             return self.desk.page_error(request, "forged", status=403)
         return self.desk.flow.proceed(request, it)
 
-    def another(self, interaction_id: str) -> Answer | PageAnswer:
-        """Begin the sign-in anew as somebody else: the session of this browser is left as it is until somebody else proves who they are."""
-        request = read()
-        it = self.desk.interaction(request, interaction_id)
-        it = self.desk.rooms.interactions.settle(it, anew=self.desk.rooms.clock.now().timestamp())
-        return self.desk.flow.proceed(request, it)
-
     def _session(self, at: Here) -> LiveSession | None:
         return self.desk.session(at.request)
 
@@ -238,4 +237,3 @@ def register(pages: PageApplication, desk: Desk) -> None:
     pages.page("/i/<interaction_id>/recovery-code", "recovery_code", signing_in.recovery_code, methods=both)
     pages.page("/i/<interaction_id>/enrol", "enrol", signing_in.enrol, methods=both)
     pages.page("/i/<interaction_id>/recovery-codes", "recovery_codes", signing_in.codes_kept, methods=both)
-    pages.page("/i/<interaction_id>/another", "another", signing_in.another, methods=["GET"])
