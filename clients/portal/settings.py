@@ -38,7 +38,7 @@ class Brand:
 BRANDS: dict[str, Brand] = {
     "national": Brand(
         name="Cổng Dịch vụ công quốc gia (mẫu)",
-        name_in_english="National public service portal (sample)",
+        name_in_english="National portal (sample)",
         colour="#1f3f8f",
         pressed="#142a63",
         client_id="national-portal",
@@ -47,7 +47,7 @@ BRANDS: dict[str, Brand] = {
     ),
     "provincial": Brand(
         name="Cổng Dịch vụ công tỉnh (mẫu)",
-        name_in_english="Provincial public service portal (sample)",
+        name_in_english="Provincial portal (sample)",
         colour="#7c3a12",
         pressed="#57270a",
         client_id="provincial-portal",

@@ -34,8 +34,8 @@ WORDS = {
     },
     "en": {
         "sign-in": "Sign in",
-        "asks": "National public service portal (sample)",
-        "asks-province": "Provincial public service portal (sample)",
+        "asks": "National portal (sample)",
+        "asks-province": "Provincial portal (sample)",
         "code": "Enter the code from your authenticator app",
         "first step": "Step 1 of 2",
         "second step": "Step 2 of 2",
