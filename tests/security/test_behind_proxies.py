@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -13,8 +12,8 @@ from idp.demo.engines import DatabaseUrls, Engines
 from idp.kernel.clock import SystemClock
 from idp.storage.ephemeral import Ephemeral
 from tests.support.load import wait_until
-from tests.support.provider import Answered, Browser, Portal, Provider, claims_of, make_provider
-from tests.support.proxies import CLIENT, NAME, Proxy, Recorder, proxied, read_answer, request_of
+from tests.support.provider import Browser, Portal, Provider, claims_of, make_provider
+from tests.support.proxies import CLIENT, NAME, Proxy, Recorder, Through, proxied, read_answer, request_of, served_behind
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("served")
@@ -27,13 +26,8 @@ WAITS_FOR_HEADERS = {"nginx": {"client_header_timeout 5s": "client_header_timeou
 
 @pytest.fixture(scope="module")
 def node(engines: Engines, database_urls: DatabaseUrls) -> Iterator[Served]:
-    """A served provider that believes whoever calls from 127.0.0.1, as the proxies do."""
-    served = Served(engines, database_urls, workers=1, extra={"IDP_TRUSTED_PROXIES": "127.0.0.1/32"})
-    served.issuer, served.host = ISSUER, NAME
-    served.make_keys()
-    served.start()
-    yield served
-    served.stop()
+    with served_behind(engines, database_urls) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +63,6 @@ def recorded(proxy: Proxy, recorder: Recorder, tmp_path_factory: pytest.TempPath
     """The same proxy in front of something that writes down what arrives; it waits a second for headers, so that nobody waits longer."""
     with proxied(proxy.kind, tmp_path_factory.mktemp(proxy.kind), recorder.port, WAITS_FOR_HEADERS[proxy.kind]) as running:
         yield running
-
-
-@dataclass
-class Through:
-    """The provider as a browser or a portal reaches it: through a proxy."""
-
-    proxy: Proxy
-    clock: SystemClock
-
-    def call(self, method: str, target: str, form: dict[str, str] | None = None, *, headers: dict[str, str] | None = None) -> Answered:
-        """Send one request and return the answer."""
-        return self.proxy.call(method, target, form, headers=headers)
 
 
 # the service through a proxy -----------------------------------------------------------------------------------------------------
