@@ -79,7 +79,7 @@ class Proxy:
         with self.connect(source) as connection:
             with suppress(OSError):
                 connection.sendall(raw)
-            return read_answer(connection)
+            return read_answer(connection, raw.partition(b" ")[0].decode())
 
     def call(
         self,
@@ -134,9 +134,9 @@ def request_of(method: str, target: str, headers: list[tuple[str, str]]) -> byte
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def read_answer(connection: socket.socket) -> Answered:
+def read_answer(connection: socket.socket, method: str = "GET") -> Answered:
     """Return the answer that comes; status 0 where the connection ends without a whole one."""
-    response = http.client.HTTPResponse(connection)
+    response = http.client.HTTPResponse(connection, method=method)
     try:
         response.begin()
         body = response.read()
