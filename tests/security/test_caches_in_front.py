@@ -168,26 +168,29 @@ def test_a_careless_cache_keeps_what_may_be_kept(node: Served, beside: Provider,
 
 @pytest.mark.parametrize("path", [DISCOVERY, "/jwks"])
 @pytest.mark.parametrize(
-    ("method", "more", "headers"),
+    ("method", "spelling", "headers"),
     [
-        ("GET", "?%zz", {}),
-        ("GET", "?%00", {}),
-        ("GET", "?" + "&".join(["a=1"] * 200), {}),
-        ("GET", "", {"Authorization": "Bearer a, Bearer b"}),
-        ("GET", "", {"Origin": "https://evil.example"}),
-        ("GET", "", {"If-None-Match": "*"}),
-        ("GET", "", {"Range": "bytes=0-3"}),
-        ("HEAD", "", {}),
-        ("OPTIONS", "", {}),
-        ("POST", "", {"Content-Length": "0"}),
+        ("GET", "{}?%zz", {}),
+        ("GET", "{}?%00", {}),
+        ("GET", "{}?" + "&".join(["a=1"] * 200), {}),
+        ("GET", "/i/x/../..{}", {}),
+        ("GET", "/x/%2e%2e{}", {}),
+        ("GET", "/{}", {}),
+        ("GET", "{}", {"Authorization": "Bearer a, Bearer b"}),
+        ("GET", "{}", {"Origin": "https://evil.example"}),
+        ("GET", "{}", {"If-None-Match": "*"}),
+        ("GET", "{}", {"Range": "bytes=0-3"}),
+        ("HEAD", "{}", {}),
+        ("OPTIONS", "{}", {}),
+        ("POST", "{}", {"Content-Length": "0"}),
     ],
 )
 def test_an_odd_request_spoils_nothing_for_who_comes_next(
-    cache: Proxy, node: Served, path: str, method: str, more: str, headers: dict[str, str]
+    cache: Proxy, node: Served, path: str, method: str, spelling: str, headers: dict[str, str]
 ) -> None:
     """Cache poisoning: whatever a stranger asks first, portals are given the whole document."""
-    odd = cache.call(method, path + more, headers=headers)
-    assert odd.status in {200, 204, 206, 304, 400, 405}
+    odd = cache.call(method, spelling.format(path), headers=headers)
+    assert odd.status in {200, 204, 206, 304, 400, 404, 405}
     for _ in range(2):
         after = cache.call("GET", path)
         assert (after.status, after.body) == (200, node.get(path)[2])
