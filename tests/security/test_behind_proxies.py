@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,9 +17,9 @@ import pytest
 from idp.demo.engines import DatabaseUrls, Engines
 from idp.kernel.clock import SystemClock
 from idp.storage.ephemeral import Ephemeral
-from tests.support.load import wait_until
-from tests.support.provider import Answered, Browser, Portal, Provider, claims_of, make_provider
-from tests.support.proxies import CLIENT, NAME, Proxy, Recorder, proxied, read_answer, request_of
+from tests.support.load import Load, under_load, wait_until
+from tests.support.provider import Browser, Portal, Provider, claims_of, make_provider
+from tests.support.proxies import CLIENT, NAME, Proxy, Recorder, Through, proxied, read_answer, request_of, served_behind
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("served")
@@ -27,13 +32,8 @@ WAITS_FOR_HEADERS = {"nginx": {"client_header_timeout 5s": "client_header_timeou
 
 @pytest.fixture(scope="module")
 def node(engines: Engines, database_urls: DatabaseUrls) -> Iterator[Served]:
-    """A served provider that believes whoever calls from 127.0.0.1, as the proxies do."""
-    served = Served(engines, database_urls, workers=1, extra={"IDP_TRUSTED_PROXIES": "127.0.0.1/32"})
-    served.issuer, served.host = ISSUER, NAME
-    served.make_keys()
-    served.start()
-    yield served
-    served.stop()
+    with served_behind(engines, database_urls) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +69,6 @@ def recorded(proxy: Proxy, recorder: Recorder, tmp_path_factory: pytest.TempPath
     """The same proxy in front of something that writes down what arrives; it waits a second for headers, so that nobody waits longer."""
     with proxied(proxy.kind, tmp_path_factory.mktemp(proxy.kind), recorder.port, WAITS_FOR_HEADERS[proxy.kind]) as running:
         yield running
-
-
-@dataclass
-class Through:
-    """The provider as a browser or a portal reaches it: through a proxy."""
-
-    proxy: Proxy
-    clock: SystemClock
-
-    def call(self, method: str, target: str, form: dict[str, str] | None = None, *, headers: dict[str, str] | None = None) -> Answered:
-        """Send one request and return the answer."""
-        return self.proxy.call(method, target, form, headers=headers)
 
 
 # the service through a proxy -----------------------------------------------------------------------------------------------------
@@ -264,3 +252,124 @@ def test_headers_that_never_end_are_given_up(recorded: Proxy, recorder: Recorder
         slow.sendall(request_of("GET", "/help", [])[:-2])
         assert read_answer(slow).status in {HUNG_UP, 408}
     assert recorder.seen == []
+
+
+SLOW_BODY = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", "60000")]
+SLOW = {
+    "says nothing": (b"", False),
+    "a header, byte by byte": (request_of("GET", "/slow", [("X-Slow", "")])[:-4], True),
+    "a body that does not come": (request_of("POST", "/slow", SLOW_BODY), False),
+    "a body, byte by byte": (request_of("POST", "/slow", SLOW_BODY), True),
+}
+"""How somebody keeps a connection: what is sent at once, and whether a byte follows each second."""
+CUT_AFTER: dict[str, dict[str, float]] = {
+    "nginx": {"says nothing": 5, "a header, byte by byte": 5, "a body that does not come": 10},
+    "haproxy": dict.fromkeys(SLOW, 10),
+}
+"""What the configurations say. To nginx each byte of a body is progress."""
+
+
+class Slowly:
+    """A connection of somebody who takes their time."""
+
+    def __init__(self, proxy: Proxy, source: str, way: str) -> None:
+        self.way = way
+        first, self.drips = SLOW[way]
+        self.connection = proxy.connect(source)
+        self.connection.sendall(first)
+        self.connection.setblocking(False)
+        self.opened = time.monotonic()
+        self.lasted: float | None = None
+
+    def drip(self) -> None:
+        """Send one byte more."""
+        if self.drips and self.lasted is None:
+            self._try(lambda: self.connection.send(b"a"))
+
+    def look(self) -> None:
+        """See whether the proxy has ended it, with or without an answer."""
+        if self.lasted is None and self._try(lambda: self.connection.recv(4096)) is not None:
+            self.lasted = time.monotonic() - self.opened
+
+    def _try(self, call: Callable[[], int | bytes]) -> int | bytes | None:
+        try:
+            return call()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except OSError:
+            self.lasted = time.monotonic() - self.opened
+            return None
+
+
+@contextmanager
+def slowly(proxy: Proxy, connections: list[tuple[str, str]]) -> Iterator[list[Slowly]]:
+    """Open a connection for each source and way, and keep them at it for as long as the block runs."""
+    opened: list[Slowly] = []
+    over = threading.Event()
+
+    def keep_on() -> None:
+        second = 0
+        while not over.wait(0.05):
+            before, second = second, int(time.monotonic())
+            for each in opened:
+                each.look()
+                if second != before:
+                    each.drip()
+
+    keeper = threading.Thread(target=keep_on)
+    try:
+        opened.extend(Slowly(proxy, source, way) for source, way in connections)
+        keeper.start()
+        yield opened
+    finally:
+        over.set()
+        if keeper.ident is not None:
+            keeper.join()
+        for each in opened:
+            each.connection.close()
+
+
+def test_two_hundred_slow_connections_delay_nobody_and_are_given_up(proxy: Proxy, node: Served) -> None:
+    """Slowloris from eight addresses: whoever is not slow is always answered, and in time; the provider hears of none of them."""
+    written = len(node.log.read_text())
+    limits = CUT_AFTER[proxy.kind]
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        return proxy.call("GET", path).status, {}, b""
+
+    def ask(load: Load) -> Callable[[], None]:
+        def step() -> None:
+            load.timed("page", partial(answer, "/help"))
+            load.timed("program", partial(answer, "/userinfo"))
+
+        return step
+
+    with slowly(proxy, [(f"127.9.1.{place % 8}", way) for place, way in enumerate([*SLOW] * 50)]) as connections:
+        assert len(connections) == 200
+        with under_load(ask, ask) as load:
+            wait_until(lambda: all(each.lasted is not None for each in connections if each.way in limits), within=25)
+        lasting = [each.way for each in connections if each.lasted is None]
+
+    assert set(lasting) == SLOW.keys() - limits.keys()
+    for each in connections:
+        assert each.lasted is None or limits[each.way] - 1 < each.lasted < limits[each.way] + 3, (each.way, each.lasted)
+    assert len(load.seen) > 200
+    assert load.statuses("page").keys() == {200}
+    assert load.statuses("program").keys() == {401}
+    took = sorted(each.took for each in load.seen)
+    assert took[len(took) * 99 // 100] < 1
+    proxy.call("GET", "/done-" + proxy.kind)
+    wait_until(lambda: "/done-" + proxy.kind in node.log.read_text()[written:], within=5)
+    assert "/slow" not in node.log.read_text()[written:]
+
+
+def test_one_address_holds_fifty_slow_bodies_open_and_no_more(node: Served, tmp_path: Path) -> None:
+    """What nginx has instead of a limit on how long a body may take: who has fifty is told so, and nobody else notices."""
+    greedy, way = "127.9.2.1", "a body, byte by byte"
+    with proxied("nginx", tmp_path, node.port) as nginx:
+        with slowly(nginx, [(greedy, way)] * 49):
+            wait_until(lambda: nginx.call("GET", "/help", source=greedy).status == 200, within=5)
+        with slowly(nginx, [(greedy, way)] * 50):
+            wait_until(lambda: nginx.call("GET", "/help", source=greedy).status == 429, within=5)
+            assert nginx.call("GET", "/help").status == 200
+        wait_until(lambda: nginx.call("GET", "/help", source=greedy).status == 200, within=5)

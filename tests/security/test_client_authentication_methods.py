@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import hashlib
+import hmac
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -230,6 +237,98 @@ def test_a_rotated_secret_replaces_the_old_one(op: Provider) -> None:
     later(op, seconds=2)
     assert send(op, "/token", headers=basic("rotating", rotating.secret)).status == 401
     assert send(op, "/token", headers=basic("rotating", fresh)).status == 200
+
+
+TABLES = """
+SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+ORDER BY 1
+"""
+
+
+def rows_with(op: Provider, text: str) -> dict[str, int]:
+    """Return how many rows of which tables hold a text somewhere."""
+    held = {}
+    with op.owner.transaction() as transaction:
+        for table in transaction.all(TABLES):
+            row = transaction.one(f"SELECT count(*) AS many FROM {table.name} t WHERE position(%(text)s in t::text) > 0", {"text": text})
+            assert row is not None
+            held[str(table.name)] = int(row.many)
+    return {name: many for name, many in held.items() if many}
+
+
+def test_a_secret_is_in_no_row_but_as_its_digest(op: Provider) -> None:
+    """ASVS 11.4.1: one that was made here, one that was declared, and one that was rotated in; whole, in halves, or in hexadecimal."""
+    declared = "a-declared-secret-of-forty-characters-or"
+    made = op.client("made", grant_types=GRANTS, scope=SCOPE)
+    told = op.client("told", grant_types=GRANTS, scope=SCOPE, client_secret=declared)
+    op.client("turned", grant_types=GRANTS, scope=SCOPE)
+    fresh = op.rooms.clients.rotate_secret("turned", origin=OPERATOR)
+    later(op, seconds=2)
+    for client_id, secret in (("made", made.secret), ("told", told.secret), ("turned", fresh)):
+        assert send(op, "/token", headers=basic(client_id, secret)).status == 200
+        for part in (secret[:20], secret[-20:], secret.encode().hex(), base64.b64encode(secret.encode())[:40].decode()):
+            assert rows_with(op, part) == {}, client_id
+        assert rows_with(op, hashlib.sha256(secret.encode()).hexdigest()) == {"client": 1}, "the control: this is what is stored"
+
+
+def test_a_secret_is_compared_by_its_digest_and_in_constant_time(op: Provider, conf: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ASVS 11.2.4: what is compared says nothing of how much of the secret was right, and takes no shorter for it."""
+    stored = hashlib.sha256(conf.secret.encode()).digest()
+    compared: list[tuple[object, object]] = []
+    compare = hmac.compare_digest
+
+    def watch(left: Any, right: Any) -> bool:
+        compared.append((left, right))
+        return compare(left, right)
+
+    monkeypatch.setattr(hmac, "compare_digest", watch)
+    tried = [conf.secret[:right] + "~" * (len(conf.secret) - right) for right in range(len(conf.secret))] + [conf.secret]
+    answers = [send(op, "/token", headers=basic("conf", secret)).status for secret in tried]
+    assert answers == [401] * len(conf.secret) + [200]
+    of_secrets = [left for left, right in compared if right == stored]
+    assert of_secrets == [hashlib.sha256(secret.encode()).digest() for secret in tried]
+
+
+def test_how_much_of_a_secret_is_right_does_not_show_in_the_time(op: Provider, conf: Portal) -> None:
+    """Rank correlation of 2 000 timed comparisons with the length of the prefix that is right, p > 0.01 in one of three tries."""
+    client = op.rooms.clients.find("conf")
+    assert client is not None
+    assert client.is_secret(conf.secret)
+    assert max(chance_of(client.is_secret, conf.secret, seed) for seed in range(3)) > 0.01
+
+
+def test_a_comparison_that_stops_early_would_be_found(conf: Portal) -> None:
+    """The control of the measure."""
+
+    def stops_early(presented: str) -> bool:
+        return len(presented) == len(conf.secret) and all(left == right for left, right in zip(presented, conf.secret, strict=True))
+
+    assert max(chance_of(stops_early, conf.secret, seed) for seed in range(3)) < 1e-6
+
+
+def chance_of(compare: Callable[[str], bool], secret: str, seed: int) -> float:
+    """Return how likely so much correlation is between what is right and how long it takes, if there is none (Spearman's rank test)."""
+    dice = random.Random(seed)  # noqa: S311 - an order, no secret
+    rights = [number % len(secret) for number in range(2000)]
+    dice.shuffle(rights)
+    tried = [secret[:right] + "~" * (len(secret) - right) for right in rights]
+    took = []
+    for presented in tried:
+        began = time.perf_counter_ns()
+        for _ in range(10):
+            compare(presented)
+        took.append(float(time.perf_counter_ns() - began))
+    correlation = statistics.correlation(ranks([float(right) for right in rights]), ranks(took))
+    return math.erfc(abs(correlation) * math.sqrt(len(rights) - 1) / math.sqrt(2))
+
+
+def ranks(values: list[float]) -> list[float]:
+    """Return each value's rank; equal ones share theirs."""
+    places: dict[float, list[int]] = {}
+    for place, value in enumerate(sorted(values)):
+        places.setdefault(value, []).append(place)
+    return [statistics.fmean(places[value]) for value in values]
 
 
 def test_an_unknown_client_and_a_wrong_secret_are_told_apart_by_nothing(op: Provider, conf: Portal) -> None:

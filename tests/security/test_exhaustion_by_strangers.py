@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
-from urllib.parse import urlencode
+import tracemalloc
+from collections.abc import Callable
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
@@ -63,6 +66,94 @@ def test_unfinished_requests_leave_nothing_in_the_database_and_end_by_themselves
     assert all(0 < redis.pttl(key) <= 30 * 60 * 1000 for key in keys)
     assert all((redis.memory_usage(key) or 0) <= 4096 for key in keys)
     assert [key for key in redis.scan_iter(match="*") if redis.ttl(key) == -1] == []
+
+
+TAGS = " ".join(f"x{number}" for number in range(10_000))
+"""More languages than anybody speaks: 58 890 characters, which a form can hold and an address cannot."""
+
+
+@pytest.mark.parametrize("target", ["/help", "/authorize", "/logout", "/"])
+@pytest.mark.parametrize("name", ["ui_locales", "lang"])
+def test_ten_thousand_languages_are_too_many_for_an_address(op: Provider, target: str, name: str) -> None:
+    """The page that says so is in the language of the country; a few hundred are read, and the first that is known is spoken."""
+    too_many = op.call("GET", f"{target}?{urlencode({name: TAGS})}")
+    assert too_many.status == 414
+    assert too_many.header("content-language") == "vi"
+    some = op.call("GET", "/help?" + urlencode({"lang": "en" if name == "lang" else "vi", "ui_locales": TAGS[:10_000]}))
+    assert (some.status, some.header("content-language")) == (200, "en" if name == "lang" else "vi")
+
+
+def test_ten_thousand_languages_in_a_form_are_a_parameter_too_long(op: Provider, journeys: Journeys) -> None:
+    """OIDC Core §3.1.2.6: the portal is told; one language in the same form is spoken."""
+    asked = dict(parse_qsl(urlsplit(journeys.plain.ask()).query))
+    refused = op.call("POST", "/authorize", asked | {"ui_locales": TAGS})
+    assert refused.parameters["error"] == "invalid_request"
+    assert refused.parameters["error_description"] == "A parameter is too long."
+    browser = Browser(op)
+    begun = browser._follow(browser.send("POST", "/authorize", asked | {"ui_locales": "en"}))
+    assert (begun.status, begun.header("content-language")) == (200, "en")
+    unreadable = op.call("POST", "/logout", {"ui_locales": TAGS})
+    assert (unreadable.status, unreadable.header("content-language")) == (400, "vi")
+    assert "or is too long." in unreadable.text
+
+
+@pytest.mark.parametrize(
+    "asked", ["../../etc/passwd", "vi/../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "/etc/passwd", "en\\..\\..", "C:en", "file:///etc"]
+)
+def test_a_language_is_no_path(op: Provider, journeys: Journeys, asked: str) -> None:
+    """It chooses among the two there are, and names no file."""
+    for page in (
+        Browser(op).open(journeys.plain.ask(ui_locales=asked)),
+        op.call("GET", "/help?" + urlencode({"ui_locales": asked})),
+        op.call("GET", "/help?" + urlencode({"lang": asked})),
+        op.call("GET", "/help", headers={"Cookie": f"motcua-language={asked}", "Accept-Language": asked}),
+    ):
+        assert (page.status, page.header("content-language")) == (200, "vi")
+        assert "root:" not in page.text
+
+
+ROUNDS = 400
+EACH = 1900
+
+
+def send_languages(op: Provider, journeys: Journeys, rounds: range, keep: Callable[[str], None]) -> None:
+    """Ask in each round for five languages that nobody asked for before, one in every place where one can be asked for."""
+    for number in rounds:
+        address, help_address, choice, cookie, header = [f"x{number}-{place}" + f"{number:06d}" * (EACH // 6) for place in range(5)]
+        keep(address)
+        answers = [
+            op.call("GET", journeys.plain.ask(ui_locales=address)),
+            op.call("GET", "/help?" + urlencode({"ui_locales": help_address})),
+            op.call("GET", "/help?" + urlencode({"lang": choice})),
+            op.call("GET", "/help", headers={"Cookie": f"motcua-language={cookie}"}),
+            op.call("GET", "/help", headers={"Accept-Language": header}),
+        ]
+        assert [answered.status for answered in answers] == [303, 200, 200, 200, 200]
+
+
+def growth(op: Provider, journeys: Journeys, first: int, rounds: int, keep: Callable[[str], None]) -> int:
+    """Return by how many bytes the objects of this process grew while languages were asked for.
+
+    Enough were asked for before to fill what keeps a bounded number: urllib its last addresses, for one.
+    """
+    tracemalloc.start()
+    try:
+        send_languages(op, journeys, range(first, first + 80), lambda _: None)
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        send_languages(op, journeys, range(first + 80, first + 80 + rounds), keep)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return after - before
+
+
+def test_no_language_that_was_asked_for_is_kept(op: Provider, journeys: Journeys) -> None:
+    """2 000 languages: kept in one of the five places, 760 kB and more; the control keeps a fourth of that."""
+    assert growth(op, journeys, 0, ROUNDS, lambda _: None) < ROUNDS * EACH // 8
+    kept: list[str] = []
+    assert growth(op, journeys, 10_000, ROUNDS // 4, kept.append) > ROUNDS * EACH // 4
 
 
 def _counts(op: Provider) -> dict[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import io
 import json
 import os
 import shutil
@@ -30,8 +31,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from idp.demo.engines import DatabaseUrls, Engines
+from idp.kernel.clock import SystemClock
 from tests.support.provider import Answered
-from tests.support.served import free_port
+from tests.support.served import Served, free_port
 
 CONFIGURATIONS: Final = Path(__file__).parents[2] / "docker"
 NAME: Final = "id.example.localhost"
@@ -76,7 +79,7 @@ class Proxy:
         with self.connect(source) as connection:
             with suppress(OSError):
                 connection.sendall(raw)
-            return read_answer(connection)
+            return read_answer(connection, raw.partition(b" ")[0].decode())
 
     def call(
         self,
@@ -100,21 +103,69 @@ class Proxy:
         self.process.wait(10)
 
 
+@dataclass
+class Through:
+    """The provider as a browser or a portal reaches it: through a proxy."""
+
+    proxy: Proxy
+    clock: SystemClock
+
+    def call(self, method: str, target: str, form: dict[str, str] | None = None, *, headers: dict[str, str] | None = None) -> Answered:
+        """Send one request and return the answer."""
+        return self.proxy.call(method, target, form, headers=headers)
+
+
+@contextmanager
+def served_behind(engines: Engines, urls: DatabaseUrls) -> Iterator[Served]:
+    """Lend a served provider that believes whoever calls from 127.0.0.1, as the proxies do."""
+    served = Served(engines, urls, workers=1, extra={"IDP_TRUSTED_PROXIES": "127.0.0.1/32"})
+    served.issuer, served.host = f"https://{NAME}", NAME
+    served.make_keys()
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
 def request_of(method: str, target: str, headers: list[tuple[str, str]]) -> bytes:
     """Return the head of a request to the provider's name, after which the connection ends."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {NAME}", "Connection: close", *(f"{name}: {value}" for name, value in headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def read_answer(connection: socket.socket) -> Answered:
+def read_answer(connection: socket.socket, method: str = "GET") -> Answered:
     """Return the answer that comes; status 0 where the connection ends without a whole one."""
-    response = http.client.HTTPResponse(connection)
+    response = http.client.HTTPResponse(connection, method=method)
     try:
         response.begin()
         body = response.read()
     except (http.client.HTTPException, ConnectionError, ssl.SSLError):
         return Answered(0, [], b"")
     return Answered(response.status, [(name.title(), value) for name, value in response.getheaders()], body)
+
+
+def read_answers(connection: socket.socket) -> list[Answered]:
+    """Return every answer that comes before the connection ends; one that breaks off has status 0, and is the last."""
+    raw = b""
+    with suppress(OSError):
+        while received := connection.recv(65536):
+            raw += received
+    stream = _Received(raw)
+    answers: list[Answered] = []
+    while stream.tell() < len(raw) and (not answers or answers[-1].status):
+        answers.append(read_answer(stream))  # type: ignore[arg-type]  # all that is asked of a connection there is its file
+    return answers
+
+
+class _Received(io.BytesIO):
+    """What came, as a connection whose file it is."""
+
+    def makefile(self, *_: object) -> Self:
+        return self
+
+    def close(self) -> None:
+        """Stay open: the next answer is behind this one."""
 
 
 @contextmanager
