@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 _INTROSPECT: Final = {ACCESS: (store.INTROSPECT_ACCESS, store.INTROSPECT_CLIENT_ACCESS), REFRESH: (store.INTROSPECT_REFRESH,)}
 """What is asked of a token by its first letters, the commonest first."""
+
+_TOLD_FOR: Final = timedelta(days=30)
+"""How long a person is told that a refresh token of theirs was used twice."""
 
 
 class Grants:
@@ -316,6 +319,14 @@ class Grants:
         """Return the live grants of an account, the latest first."""
         with self._database.transaction() as transaction:
             return transaction.all(store.LIST_FAMILIES, {"account_id": account_id, "now": self._clock.now()})
+
+    def replayed(self, account_id: UUID) -> list[Row]:
+        """Return the clients whose refresh tokens for this account were used twice of late, and when the last one was ended.
+
+        The person is told (RFC 9700 §4.14.2): whoever came second, or first, may have had a copy.
+        """
+        with self._database.transaction() as transaction:
+            return transaction.all(store.LIST_REPLAYED, {"account_id": account_id, "since": self._clock.now() - _TOLD_FOR})
 
     def kill(self, family_id: UUID, reason: str, origin: Origin) -> bool:
         """Kill one family; return whether it lived."""

@@ -389,6 +389,15 @@ ORDER BY g.issued_at DESC
 LIMIT 200
 """
 
+LIST_REPLAYED: Final = """
+SELECT f.client_id, max(f.killed_at) AS killed_at
+FROM family f
+WHERE f.actor_account_id = %(account_id)s AND f.kill_reason = 'refresh_replayed' AND f.killed_at > %(since)s
+GROUP BY f.client_id
+ORDER BY killed_at DESC
+LIMIT 20
+"""
+
 KILL_FAMILY: Final = """
 UPDATE family SET killed_at = %(now)s, kill_reason = %(reason)s
 WHERE id = %(id)s AND killed_at IS NULL

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
 from tests.support.journeys import Journeys
-from tests.support.provider import OPERATOR, Browser, Provider
+from tests.support.provider import OPERATOR, Browser, Person, Provider
 
 
 def test_whoever_misses_a_level_is_told_where_to_go(journeys: Journeys) -> None:
@@ -85,3 +86,25 @@ def test_the_own_page_says_since_when_and_how_many_codes_are_left(op: Provider) 
     words = other.open("/?lang=en").text
     assert " left" not in words
     assert words.count("set 1 Jun 2026") == 1
+
+
+def test_whose_refresh_token_was_used_twice_is_told_on_their_own_page(op: Provider) -> None:
+    """Case T01; RFC 9700 §4.14.2: somebody may have a copy. Nobody else is told, and after a month nobody is."""
+    portal = op.client("twice", client_name="Cổng bị sao chép", grant_types=["authorization_code", "refresh_token"], scope="openid offline_access")
+    person, other = op.person(second_factor=False), op.person(second_factor=False)
+    for each in (person, other):
+        tokens = portal.redeem(portal.code_for(Browser(op), each, scope="openid offline_access", prompt="consent")).json
+        assert portal.refresh(tokens["refresh_token"]).status == 200
+        if each is person:
+            assert portal.refresh(tokens["refresh_token"]).json["error"] == "invalid_grant"
+
+    def own_page(whose: Person) -> str:
+        browser = Browser(op)
+        browser.sign_in(whose, browser.open("/sign-in"))
+        return browser.open("/?lang=en").text
+
+    told = "Cổng bị sao chép: what it holds to read your information was used twice"
+    assert own_page(person).count(told) == 1
+    assert told not in own_page(other)
+    op.clock.advance(timedelta(days=31))
+    assert told not in own_page(person)

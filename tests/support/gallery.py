@@ -33,6 +33,7 @@ from idp.web.pages.values import (
     Fact,
     Link,
     Purpose,
+    ReplayedEntry,
     SessionEntry,
     ToldPortal,
 )
@@ -238,11 +239,14 @@ def _home() -> Iterable[Shot]:
         "sessions": (),
         "end_session_url": "/sessions/end",
         "consents": (),
+        "replayed": (),
         "withdraw_url": "/consents/withdraw",
         "form": form(forms.ConfirmForm),
         "sign_out_url": "/sign-out",
     }
     yield Shot("home", "home.html", nobody)
+    twice = (ReplayedEntry(NATION.name, AT),)
+    yield Shot("home-replayed", "home.html", nobody | {"name": NAME, "ial": 1, "replayed": twice})
     yield Shot(
         "home-signed-in",
         "home.html",

@@ -136,6 +136,14 @@ class ConsentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayedEntry:
+    """A portal whose refresh token was used twice, and when what it stood for was ended."""
+
+    portal: str
+    ended_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AuthenticatorEntry:
     """A means of proof: `kind` gives the words, `since` when it was set, `left` how many recovery codes remain."""
 

@@ -13,7 +13,7 @@ from idp.sessions.model import NoSuchSession
 from idp.web.door import PageAnswer
 from idp.web.pages.application import read
 from idp.web.pages.forms import ConfirmForm
-from idp.web.pages.values import CLAIM_LABELS, TO_MY_PAGE, AuthenticatorEntry, ConsentEntry, Link, SessionEntry
+from idp.web.pages.values import CLAIM_LABELS, TO_MY_PAGE, AuthenticatorEntry, ConsentEntry, Link, ReplayedEntry, SessionEntry
 from idp.web.protocol.answers import see_other
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ class Home:
             ],
             "sessions": [_session_entry(row, session) for row in self.desk.rooms.sessions.list_for(session.account_id)],
             "consents": [self._consent_entry(row, locale) for row in self.desk.rooms.grants.consents(session.account_id)],
+            "replayed": [
+                ReplayedEntry(self.desk.rooms.clients.get(row.client_id).name(locale), row.killed_at)
+                for row in self.desk.rooms.grants.replayed(session.account_id)
+            ],
         }
 
     def _consent_entry(self, row: Any, locale: Locale) -> ConsentEntry:
@@ -118,7 +122,7 @@ class Home:
         return PageAnswer("done.html", values={"kind": kind, "onward": Link(TO_MY_PAGE, "/")})
 
 
-_NOBODY: Final[dict[str, Any]] = {"ial": 0, "ial_until": None, "authenticators": (), "sessions": (), "consents": ()}
+_NOBODY: Final[dict[str, Any]] = {"ial": 0, "ial_until": None, "authenticators": (), "sessions": (), "consents": (), "replayed": ()}
 
 
 def _session_entry(row: Any, current: LiveSession) -> SessionEntry:
