@@ -63,6 +63,8 @@ MIN_PASSWORD: Final = 10
 MAX_PASSWORD_BYTES: Final = 1024
 """UTF-8 bytes. A longer one is refused, never cut."""
 
+_DIGITS: Final = "0123456789"
+
 MIN_CONTEXT_WORD: Final = 4
 """Shorter words (a syllable of a name) stand in too many good passphrases to be refused."""
 
@@ -80,7 +82,7 @@ def check_password(text: str, *, common: frozenset[str], context: tuple[str, ...
     """Let a new password pass, or say why not. There are no rules of composition (ASVS 6.2.5).
 
     `common` holds what is guessed first, in the form of `comparable`: whole passwords, and words that are found with digits and
-    signs around them. `context` are words of the person: number, name.
+    signs around them. `context` are words of the person: number, name; a year or another number beside them adds nothing.
 
     Raises:
         PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordOfContext: one for each reason.
@@ -95,12 +97,12 @@ def check_password(text: str, *, common: frozenset[str], context: tuple[str, ...
     plain = comparable(text)
     if {plain, _core(plain), _core(plain).replace(" ", "")} & common or _is_trivial(plain):
         raise PasswordTooCommon
-    bare = _letters_and_digits(plain)
-    for phrase in context:
-        words = [*phrase.split(), phrase]
-        for word in {_letters_and_digits(comparable(each)) for each in words}:
-            if len(word) >= MIN_CONTEXT_WORD and word in bare and len(bare) - len(word) < MIN_CONTEXT_WORD:
-                raise PasswordOfContext
+    pieces = [_letters_and_digits(plain)]
+    own = {_letters_and_digits(comparable(each)) for phrase in context for each in (phrase, *phrase.split())}
+    for word in sorted((each for each in own if len(each) >= MIN_CONTEXT_WORD), key=len, reverse=True):
+        pieces = [part for piece in pieces for part in piece.split(word)]
+    if len(pieces) > 1 and sum(len(piece.strip(_DIGITS)) for piece in pieces) < MIN_CONTEXT_WORD:
+        raise PasswordOfContext
 
 
 def comparable(text: str) -> str:
@@ -135,7 +137,7 @@ def _is_trivial(plain: str) -> bool:
 
 def _core(plain: str) -> str:
     """Return what is left of a password without the digits and signs that people put around a word."""
-    return plain.strip("0123456789 !@#$%^&*()-_=+[]{};:'\",.<>/?\\|`~")
+    return plain.strip(_DIGITS + " !@#$%^&*()-_=+[]{};:'\",.<>/?\\|`~")
 
 
 class PasswordRefused(Refusal):

@@ -148,10 +148,15 @@ def test_ones_own_number_name_or_phone_is_no_password() -> None:
         "+84912345670",
         "0912345670",
         "motcuasite",
+        "NguyenThiBichTram1985",
+        "19850712 Bích Trâm",
+        "trambich1985",
+        "motcuasite2026!",
     ):
         with pytest.raises((PasswordOfContext, PasswordTooShort)):
             check_password(password, common=COMMON, context=person)
-    check_password("Bích ngồi bên cửa sổ", common=COMMON, context=person)
+    for good in ("Bích ngồi bên cửa sổ", "Trâm 1985 và con mèo", "bich1985 gạo nếp"):
+        check_password(good, common=COMMON, context=person)
 
 
 def test_control_characters_are_refused() -> None:
