@@ -55,9 +55,9 @@ def cookies(op: Provider, portal: Portal) -> str:
 
 @pytest.fixture
 def unchanged(op: Provider, portal: Portal) -> Iterator[None]:
-    before = fingerprint(op)
+    before = fingerprint(op.owner)
     yield
-    assert fingerprint(op) == before
+    assert fingerprint(op.owner) == before
 
 
 def ask(op: Provider, method: str, path: str, query: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:

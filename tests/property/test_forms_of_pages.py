@@ -181,7 +181,7 @@ def test_a_form_that_is_not_whole_is_answered_as_documented_and_changes_nothing(
 ) -> None:
     """Laws 1 and 3: fields missing, repeated, oversized or of bytes that are no text. At last the same form, whole, does what it is for."""
     filled, spare = journeys.filled(endpoint), op.person(second_factor=False)
-    before = fingerprint(op)
+    before = fingerprint(op.owner)
     seen: set[int] = set()
 
     @BOUNDED
@@ -204,7 +204,7 @@ def test_a_form_that_is_not_whole_is_answered_as_documented_and_changes_nothing(
     answered_and_nothing_more()
     assert {400, 403, 413, 415} <= seen
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
-    after = fingerprint(op)
+    after = fingerprint(op.owner)
     assert {name for name in after if after[name] != before[name]} <= (GUESSES if endpoint in GUESSED else set())
 
     whole = filled.fields | ({"username": spare.username, "password": spare.password} if endpoint == "sign_in" else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.provider import Provider
+from idp.storage.postgres import Database
 
 _TABLES = """
 SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -13,9 +13,9 @@ ORDER BY 1
 """
 
 
-def fingerprint(op: Provider) -> dict[str, Any]:
-    """Return what stands in every table, briefly: it moves when any row does."""
-    with op.owner.transaction() as transaction:
+def fingerprint(owner: Database) -> dict[str, Any]:
+    """Return what stands in every table, as its owner sees it, briefly: it moves when any row does."""
+    with owner.transaction() as transaction:
         names = [row.name for row in transaction.all(_TABLES)]
         told = {}
         for name in names:
