@@ -27,6 +27,9 @@ from idp.web.pages.rendering import LOCALES, Renderer
 from idp.web.pages.values import (
     CLAIM_LABELS,
     N_,
+    TO_FIRST_PAGE,
+    TO_MY_PAGE,
+    TO_PORTAL,
     Asker,
     AuthenticatorEntry,
     ConsentEntry,
@@ -128,6 +131,7 @@ def _proofs() -> Iterable[Shot]:
     yield Shot("recovery-wrong", "recovery_code.html", step | {"form": wrong, "asker": NATION})
     many = {"retry_url": "/totp", "asker": CAN_THO}
     yield Shot("too-many", "too_many.html", many | {"minutes": 4, "of": "guesses"})
+    yield Shot("too-many-last", "too_many.html", many | {"minutes": 1, "of": "guesses"})
     yield Shot("too-many-one", "too_many.html", many | {"minutes": 1, "of": "open"})
     yield Shot("too-many-of-a-network", "too_many.html", many | {"minutes": 1, "of": "address"})
 
@@ -157,7 +161,7 @@ def _enrolments() -> Iterable[Shot]:
         "consent_withdrawn",
         "refused",
     ):
-        onward = Link(N_("Go to my page"), "/") if kind != "refused" else None
+        onward = Link(TO_FIRST_PAGE if kind == "activated" else TO_MY_PAGE, "/") if kind != "refused" else None
         yield Shot(f"done-{kind}", "done.html", {"kind": kind, "onward": onward})
 
 
@@ -189,7 +193,8 @@ def _decisions() -> Iterable[Shot]:
         "consent.html",
         asked | {"form": form(forms.ConsentForm), "asker": share, "name": NAME, "purposes": (who,), "offline": False},
     )
-    long_name = Purpose(who.reason, (Fact.of_claim("name", LONG_NAME), *who.facts[1:]))
+    beside = (N_("language"), N_("time zone"), N_("when it was last changed"))
+    long_name = Purpose(who.reason, (Fact.of_claim("name", LONG_NAME), *who.facts[1:]), beside)
     yield Shot(
         "consent-everything",
         "consent.html",
@@ -219,8 +224,9 @@ def _ends() -> Iterable[Shot]:
     out = {"action": "/sign-out", "name": NAME, "portals": reached}
     leaving = Asker(NATION.name, NATION.origin, "sign_out")
     yield Shot("sign-out", "sign_out.html", out | {"form": form(forms.SignOutForm), "asker": leaving})
+    yield Shot("sign-out-one", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": reached[:1]})
     yield Shot("sign-out-none", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": ()})
-    back = Link(N_("Back to the portal"), "https://dichvucong.example/")
+    back = Link(TO_PORTAL, "https://dichvucong.example/")
     done = {"refresh_url": "/signed-out", "onward": back}
     told = tuple(ToldPortal(portal.name, portal.origin, "told") for portal in reached)
     yield Shot("signed-out", "signed_out.html", done | {"portals": told})
@@ -230,8 +236,18 @@ def _ends() -> Iterable[Shot]:
     untold = (told[0], ToldPortal(CAN_THO.name, CAN_THO.origin, "untold"))
     yield Shot("sign-out-untold", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": untold})
     yield Shot("signed-out-untold", "signed_out.html", done | {"portals": untold})
+    only_untold = tuple(ToldPortal(portal.name, portal.origin, "untold") for portal in reached)
+    yield Shot("signed-out-all-untold", "signed_out.html", done | {"portals": only_untold, "onward": None})
+    yield Shot("signed-out-missed-and-untold", "signed_out.html", done | {"portals": (*missed, only_untold[2])})
+    asked = done | {"asker": Asker(NATION.name, NATION.origin, "signed_out")}
+    yield Shot("signed-out-one", "signed_out.html", asked | {"portals": told[:1]})
+    yield Shot("signed-out-every-state", "signed_out.html", asked | {"portals": (*missed, reached[2], only_untold[0])})
+    long_asker = {"asker": Asker(LONG_PORTAL.name, LONG_PORTAL.origin, "signed_out")}
+    yield Shot("signed-out-long", "signed_out.html", done | long_asker | {"portals": (told[2], reached[2])})
     yield Shot("signed-out-none", "signed_out.html", done | {"portals": (), "onward": None})
+    yield Shot("signed-out-none-asked", "signed_out.html", asked | {"portals": ()})
     yield Shot("signed-out-before", "signed_out.html", done | {"portals": None, "onward": None})
+    yield Shot("signed-out-before-asked", "signed_out.html", asked | {"portals": None, "onward": None})
     answer = {"action": "/portal", "fields": (("code", "moc_x"), ("state", '"><script>alert(1)</script>'))}
     yield Shot("form-post", "form_post.html", answer | {"asker": CAN_THO}, is_still=True)
     yield Shot("form-post-at-once", "form_post.html", answer | {"asker": CAN_THO})
@@ -297,10 +313,14 @@ def _words() -> Iterable[Shot]:
             "technical": "invalid_request: redirect_uri=https://dichvucong.cantho.example/quay-lai-tu-mot-cua is not registered"
         },
         "portal_unknown": {"technical": "unknown client_id"},
-        "not_found": {"onward": Link(N_("To the first page"), "/")},
+        "portal_disabled": {"technical": "unauthorized_client: the client is disabled"},
+        "sign_out_unreadable": {"technical": "The id_token_hint is not an ID token of this provider for this client."},
+        "not_found": {"onward": Link(TO_FIRST_PAGE, "/")},
     }
     for kind in get_args(ErrorKind):
         yield Shot(f"error-{kind}", "error.html", fault | {"kind": kind} | beside.get(kind, {}))
+    long_words = fault | {"kind": "request_unreadable", "technical": "invalid_request: " + "a" * 200}
+    yield Shot("error-request_unreadable-technical", "error.html", long_words)
 
 
 class Gallery:
