@@ -1,7 +1,8 @@
 """The process that does jobs and periodic work, until it is told to stop; several may run.
 
-Jobs begin within a second (LISTEN/NOTIFY), in threads. A handler decides by `Again` when its job is tried again; whatever else it
-raises is tried again too, ever later. What a killed worker had begun is given to another when its heartbeat is missed.
+Jobs begin within a second (LISTEN/NOTIFY; looking now and then finds what was not heard), in threads. A handler decides by `Again`
+when its job is tried again; whatever else it raises is tried again too, ever later. What a killed worker had begun is given to another
+when its heartbeat is missed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ PERIODIC_THREADS: Final = 2
 _HEARTBEAT_EVERY: Final = 2.0
 _STALLED_AFTER: Final = 10.0
 _RESCUE_EVERY: Final = 2.0
-_POLL_EVERY: Final = 1.0
+_POLL_EVERY: Final = timedelta(seconds=1)
 _COME_BACK_AFTER: Final = 1.0
 _KEPT_HOURS: Final = 7 * 24
 _LONGEST_WAIT: Final = 600
@@ -68,10 +69,12 @@ class Worker:
         clock: Clock,
         *,
         concurrency: int = CONCURRENCY,
+        poll_every: timedelta = _POLL_EVERY,
     ) -> None:
         """Work on the database at `database_url`, as the role `idp_worker`. Nothing is connected yet.
 
-        Time partitions are made ahead daily and at the start, besides `periodic`.
+        A job whose notification was lost is found by looking, `poll_every`. Time partitions are made ahead daily and at the start,
+        besides `periodic`.
         """
         self._database_url = database_url
         self._app = procrastinate.App(
@@ -80,6 +83,7 @@ class Worker:
             )
         )
         self._concurrency = concurrency
+        self._poll_every = poll_every.total_seconds()
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="job")
         self._periodic_threads = ThreadPoolExecutor(PERIODIC_THREADS, thread_name_prefix="periodic")
         self._database = Database(database_url, name="idp worker", pool=1)
@@ -152,7 +156,7 @@ class Worker:
             worker = _Worker(
                 self._app,
                 concurrency=self._concurrency,
-                fetch_job_polling_interval=_POLL_EVERY,
+                fetch_job_polling_interval=self._poll_every,
                 delete_jobs="successful",
                 install_signal_handlers=False,
                 update_heartbeat_interval=_HEARTBEAT_EVERY,
@@ -271,7 +275,8 @@ def build_worker(
     handlers: Mapping[str, Handler],
     periodic: Mapping[str, tuple[timedelta, Callable[[], object]]],
     concurrency: int = CONCURRENCY,
+    poll_every: timedelta = _POLL_EVERY,
 ) -> Worker:
     """Return a worker for these handlers and this periodic work (how often, what); it makes time partitions by itself."""
     works = {name: Every(interval, do) for name, (interval, do) in periodic.items()}
-    return Worker(database_url, handlers, works, clock, concurrency=concurrency)
+    return Worker(database_url, handlers, works, clock, concurrency=concurrency, poll_every=poll_every)

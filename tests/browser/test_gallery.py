@@ -19,9 +19,10 @@ NAMES = [shot.name for shot in shots() if shot.name != "form-post-at-once"]
 # States that differ from another one in their words only.
 WORDS = [name for name in NAMES if name.startswith(("done-", "error-"))]
 SHAPES = [name for name in NAMES if name not in WORDS] + ["done-activated", "error-address_unknown", "error-not_found"]
+SHAPES += ["error-request_unreadable-technical"]
 # One of each kind of part: colours are the same everywhere.
 DARK = ["sign-in-wrong", "enrol", "codes-unkept", "consent-everything", "home-signed-in", "home-new", "signed-out-missed"]
-DARK += ["signed-out-pending", "error-address_unknown", "too-many", "home"]
+DARK += ["signed-out-pending", "signed-out-every-state", "error-address_unknown", "too-many", "home"]
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +81,17 @@ def _violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_page_has_no_violation_of_wcag_and_does_not_scroll_sideways(gallery: Gallery, looking: Page, name: str, locale: str) -> None:
-    """WCAG 2.2 AA, 1.4.10 reflow; the strict policy reports nothing (design §6)."""
+    """WCAG 2.2 AA and what axe calls best practice; 1.4.10 reflow; the strict policy reports nothing (design §6)."""
     _open(looking, f"{gallery.origin}/{locale}/{name}")
     assert _violations(looking) == []
     width = looking.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert width[0] <= width[1], f"{name} is {width[0]} wide in {width[1]}"
+
+
+def test_the_control_what_breaks_a_rule_or_a_good_practice_is_found(gallery: Gallery, looking: Page) -> None:
+    _open(looking, f"{gallery.origin}/vi/sign-in")
+    looking.evaluate("document.querySelector('#continue').tabIndex = 5; document.documentElement.removeAttribute('lang')")
+    assert [found.partition(":")[0] for found in _violations(looking)] == ["html-has-lang", "tabindex"]
 
 
 @pytest.mark.parametrize("name", DARK)

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -31,6 +32,10 @@ JOIN logout_notice n ON n.id = (j.args ->> 'notice')::uuid
 WHERE n.session_id = ANY(%(session_ids)s)
 """
 NEWEST_WORKER = "SELECT coalesce(max(id), 0) AS id FROM procrastinate_workers"
+LISTENING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'idp worker' AND state = 'idle' AND query ILIKE 'listen %'
+"""
 KILL_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'idp_worker' AND datname = current_database()"
 
 
@@ -48,9 +53,9 @@ def house(database: Database) -> House:
 
 
 @contextmanager
-def running_worker(urls: DatabaseUrls, house: House, sink: PortalSink) -> Iterator[subprocess.Popen[bytes]]:
+def running_worker(urls: DatabaseUrls, house: House, sink: PortalSink, **options: timedelta) -> Iterator[subprocess.Popen[bytes]]:
     before = read(house, NEWEST_WORKER, "id")
-    process = start_worker_process(urls, sink.origin)
+    process = start_worker_process(urls, sink.origin, **options)
     try:
         wait_until(lambda: read(house, NEWEST_WORKER, "id") > before, seconds=20)
         yield process
@@ -111,15 +116,18 @@ def test_a_portal_that_hangs_and_one_that_fails_hold_up_no_other(
         wait_until(told, seconds=2)
 
 
-def test_a_job_begins_within_a_second(database_urls: DatabaseUrls, house: House, sink: PortalSink) -> None:
-    """Design §3: woken by LISTEN/NOTIFY."""
+def test_a_job_begins_within_a_second(database_urls: DatabaseUrls, engines: Engines, house: House, sink: PortalSink) -> None:
+    """Design §3: woken by LISTEN/NOTIFY. This worker looks once an hour, so nothing else explains that it begins."""
     names = add_portals(house, sink, prompt="ok")
-    with running_worker(database_urls, house, sink):
+    with running_worker(database_urls, house, sink, poll_every=timedelta(hours=1)):
+        with engines.connect_superuser(urlsplit(database_urls.app).path.lstrip("/")) as superuser:
+            wait_until(lambda: (superuser.execute(LISTENING).fetchone() or (0,))[0] > 0, seconds=10)
         account_id = house.add_account()
         for times in range(1, 6):
             session_id = house.begin_session(account_id, names)
             house.end(session_id)
-            assert sink.wait_for(names, seconds=4.0, times=times)  # woken, not found by looking: a busy machine is no reason to fail
+            assert sink.wait_for(names, seconds=4.0, times=times)  # a busy machine is no reason to fail
+            wait_until(lambda session_id=session_id: open_jobs(house, session_id) == 0, seconds=5)  # type: ignore[misc]
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(database_urls: DatabaseUrls, house: House, sink: PortalSink) -> None:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.asking import signed_in
+from tests.support.fingerprint import fingerprint
 from tests.support.provider import Portal, Provider
 
 PATHS = [
@@ -39,24 +40,6 @@ QUERIES = st.text(LATIN, max_size=80) | st.sampled_from(["client_id=portal", "a=
 
 BOUNDED = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
-_TABLES = """
-SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname NOT LIKE 'procrastinate%%'
-ORDER BY 1
-"""
-
-
-def fingerprint(op: Provider) -> dict[str, Any]:
-    """Return what stands in every table, briefly: it moves when any row does."""
-    with op.owner.transaction() as transaction:
-        names = [row.name for row in transaction.all(_TABLES)]
-        told = {}
-        for name in names:
-            row = transaction.one(f"SELECT count(*) AS many, coalesce(sum(hashtextextended(t::text, 0)), 0) AS hashed FROM {name} t")
-            assert row is not None
-            told[name] = (row.many, row.hashed)
-        return told
-
 
 @pytest.fixture(scope="module")
 def portal(op: Provider) -> Portal:
@@ -72,9 +55,9 @@ def cookies(op: Provider, portal: Portal) -> str:
 
 @pytest.fixture
 def unchanged(op: Provider, portal: Portal) -> Iterator[None]:
-    before = fingerprint(op)
+    before = fingerprint(op.owner)
     yield
-    assert fingerprint(op) == before
+    assert fingerprint(op.owner) == before
 
 
 def ask(op: Provider, method: str, path: str, query: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:

@@ -71,3 +71,18 @@ def test_of_a_session_that_is_not_known_nothing_is_claimed(op: Provider) -> None
         page = Browser(op).open(target).text
         assert "You are signed out" in page
         assert "reached no portal" not in page
+
+
+@pytest.mark.parametrize(("languages", "status"), [("😀" * 256, 303), ("😀" * 257, 400), ("ạ" * 4000, 400), ("vi en fr", 303)])
+def test_what_a_portal_has_carried_to_the_confirmation_fits_in_its_address(
+    op: Provider, told: Portal, languages: str, status: int
+) -> None:
+    """RP-Initiated Logout §2: a form may hold more than an address; what would not fit is refused at once, not on the next page."""
+    browser = Browser(op)
+    told.code_for(browser, op.person(second_factor=False))
+    asked = {"client_id": told.client_id, "post_logout_redirect_uri": "https://told.example/bye", "state": "😀" * 1024}
+    answered = browser.send("POST", "/logout", asked | {"ui_locales": languages})
+    assert answered.status == status
+    if status == 303:
+        assert 'value="sign-out"' in browser.open(answered.location).text
+        assert browser.submit(decision="stay").status == 303

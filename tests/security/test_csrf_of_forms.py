@@ -4,28 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.journeys import Filled, Journeys, rules_of
+from tests.support.journeys import FOR_PORTALS, FORMS, Filled, Journeys, rules_of
 from tests.support.provider import Browser, Provider
-
-FORMS = (
-    "sign_in",
-    "totp",
-    "recovery_code",
-    "enrol",
-    "recovery_codes",
-    "consent",
-    "account",
-    "level",
-    "activate",
-    "activate_password",
-    "activate_second_factor",
-    "activated",
-    "sign_out_confirm",
-    "end_session",
-    "withdraw_consent",
-)
-FOR_PORTALS = ("sign_out",)
-"""Where a portal may send a form, which is only asked of the person anew."""
 
 FOREIGN_HEADERS = (
     {"Sec_Fetch_Site": "cross-site"},

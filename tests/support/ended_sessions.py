@@ -113,19 +113,20 @@ class House:
         return self.sessions.end(session_id, "signed_out", Origin(request_id="test"), account_id=None)
 
 
-def worker_of(urls: DatabaseUrls, *allow: str) -> tuple[Worker, Database]:
-    """Return a worker as the role of the worker, and its database to close."""
+def worker_of(urls: DatabaseUrls, *allow: str, **options: timedelta) -> tuple[Worker, Database]:
+    """Return a worker as the role of the worker, and its database to close; `options` are those of `build_worker`."""
     database = Database(urls.worker)
     clock = SystemClock()
     house = House.over(database, clock)
     handlers = {TELL: house.delivery(Egress(allow=allow)).do}
     periodic = {"end_dead_sessions": (timedelta(seconds=1), house.sessions.end_dead)}
-    return build_worker(urls.worker, clock, handlers=handlers, periodic=periodic), database
+    return build_worker(urls.worker, clock, handlers=handlers, periodic=periodic, **options), database  # type: ignore[arg-type]  # spans
 
 
-def start_worker_process(urls: DatabaseUrls, *allow: str) -> subprocess.Popen[bytes]:
+def start_worker_process(urls: DatabaseUrls, *allow: str, **options: timedelta) -> subprocess.Popen[bytes]:
     """Start a worker as a process of its own."""
-    given = json.dumps({"urls": [urls.owner, urls.app, urls.worker, urls.superuser], "allow": allow})
+    seconds = {name: span.total_seconds() for name, span in options.items()}
+    given = json.dumps({"urls": [urls.owner, urls.app, urls.worker, urls.superuser], "allow": allow, "options": seconds})
     root = Path(__file__).parents[2]
     return subprocess.Popen([sys.executable, "-m", "tests.support.ended_sessions", given], cwd=root)
 
@@ -134,7 +135,8 @@ def _main() -> None:
     from idp.demo.engines import DatabaseUrls
 
     given = json.loads(sys.argv[1])
-    worker, database = worker_of(DatabaseUrls(*given["urls"]), *given["allow"])
+    options = {name: timedelta(seconds=seconds) for name, seconds in given["options"].items()}
+    worker, database = worker_of(DatabaseUrls(*given["urls"]), *given["allow"], **options)
     worker.run()
     database.close()
 

@@ -26,6 +26,9 @@ from idp.web.pages.rendering import LOCALES, Renderer
 from idp.web.pages.values import (
     CLAIM_LABELS,
     N_,
+    TO_FIRST_PAGE,
+    TO_MY_PAGE,
+    TO_PORTAL,
     Asker,
     AuthenticatorEntry,
     ConsentEntry,
@@ -123,6 +126,7 @@ def _proofs() -> Iterable[Shot]:
     yield Shot("recovery-wrong", "recovery_code.html", step | {"form": wrong, "asker": NATION})
     many = {"retry_url": "/totp", "asker": CAN_THO}
     yield Shot("too-many", "too_many.html", many | {"minutes": 4, "of": "guesses"})
+    yield Shot("too-many-last", "too_many.html", many | {"minutes": 1, "of": "guesses"})
     yield Shot("too-many-one", "too_many.html", many | {"minutes": 1, "of": "open"})
     yield Shot("too-many-of-a-network", "too_many.html", many | {"minutes": 1, "of": "address"})
 
@@ -145,7 +149,8 @@ def _enrolments() -> Iterable[Shot]:
     yield Shot("codes", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm)})
     yield Shot("codes-unkept", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm, {})})
     for kind in ("activated", "session_ended", "consent_withdrawn"):
-        yield Shot(f"done-{kind}", "done.html", {"kind": kind, "onward": Link(N_("Go to my page"), "/")})
+        onward = Link(TO_FIRST_PAGE if kind == "activated" else TO_MY_PAGE, "/")
+        yield Shot(f"done-{kind}", "done.html", {"kind": kind, "onward": onward})
 
 
 def _decisions() -> Iterable[Shot]:
@@ -176,7 +181,8 @@ def _decisions() -> Iterable[Shot]:
         "consent.html",
         asked | {"form": form(forms.ConsentForm), "asker": share, "name": NAME, "purposes": (who,), "offline": False},
     )
-    long_name = Purpose(who.reason, (Fact.of_claim("name", LONG_NAME), *who.facts[1:]))
+    beside = (N_("language"), N_("time zone"), N_("when it was last changed"))
+    long_name = Purpose(who.reason, (Fact.of_claim("name", LONG_NAME), *who.facts[1:]), beside)
     yield Shot(
         "consent-everything",
         "consent.html",
@@ -208,9 +214,10 @@ def _ends() -> Iterable[Shot]:
     out = {"action": "/sign-out", "name": NAME, "portals": reached}
     leaving = Asker(NATION.name, NATION.origin, "sign_out")
     yield Shot("sign-out", "sign_out.html", out | {"form": form(forms.SignOutForm), "asker": leaving})
+    yield Shot("sign-out-one", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": reached[:1]})
     yield Shot("sign-out-none", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": ()})
-    back = Link(N_("Back to the portal"), "https://dichvucong.example/")
-    done, first = {"refresh_url": "/signed-out", "onward": back}, Link(N_("To the first page"), "/")
+    back, first = Link(TO_PORTAL, "https://dichvucong.example/"), Link(TO_FIRST_PAGE, "/")
+    done = {"refresh_url": "/signed-out", "onward": back}
     told = tuple(ToldPortal(portal.name, portal.origin, "told") for portal in reached)
     yield Shot("signed-out", "signed_out.html", done | {"portals": told})
     yield Shot("signed-out-pending", "signed_out.html", done | {"portals": (told[0], *reached[1:])})
@@ -219,11 +226,21 @@ def _ends() -> Iterable[Shot]:
     untold = (told[0], ToldPortal(CAN_THO.name, CAN_THO.origin, "untold"))
     yield Shot("sign-out-untold", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": untold})
     yield Shot("signed-out-untold", "signed_out.html", done | {"portals": untold})
-    asked = (ToldPortal(CAN_THO.name, CAN_THO.origin, "asked"), told[0])
-    yield Shot("sign-out-asked", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": asked})
-    yield Shot("signed-out-asked", "signed_out.html", done | {"portals": asked})
+    begun = (ToldPortal(CAN_THO.name, CAN_THO.origin, "asked"), told[0])
+    yield Shot("sign-out-asked", "sign_out.html", out | {"form": form(forms.SignOutForm), "portals": begun})
+    yield Shot("signed-out-asked", "signed_out.html", done | {"portals": begun})
+    only_untold = tuple(ToldPortal(portal.name, portal.origin, "untold") for portal in reached)
+    yield Shot("signed-out-all-untold", "signed_out.html", done | {"portals": only_untold, "onward": first})
+    yield Shot("signed-out-missed-and-untold", "signed_out.html", done | {"portals": (*missed, only_untold[2])})
+    asked = done | {"asker": Asker(NATION.name, NATION.origin, "signed_out")}
+    yield Shot("signed-out-one", "signed_out.html", asked | {"portals": told[:1]})
+    yield Shot("signed-out-every-state", "signed_out.html", asked | {"portals": (*missed, reached[2], only_untold[0])})
+    long_asker = {"asker": Asker(LONG_PORTAL.name, LONG_PORTAL.origin, "signed_out")}
+    yield Shot("signed-out-long", "signed_out.html", done | long_asker | {"portals": (told[2], reached[2])})
     yield Shot("signed-out-none", "signed_out.html", done | {"portals": (), "onward": first})
+    yield Shot("signed-out-none-asked", "signed_out.html", asked | {"portals": ()})
     yield Shot("signed-out-before", "signed_out.html", done | {"portals": None, "onward": first})
+    yield Shot("signed-out-before-asked", "signed_out.html", asked | {"portals": None, "onward": first})
     answer = {"action": "/portal", "fields": (("code", "moc_x"), ("state", '"><script>alert(1)</script>'))}
     yield Shot("form-post", "form_post.html", answer | {"asker": CAN_THO}, is_still=True)
     yield Shot("form-post-at-once", "form_post.html", answer | {"asker": CAN_THO})
@@ -292,13 +309,18 @@ def _words() -> Iterable[Shot]:
             "technical": "invalid_request: redirect_uri=https://dichvucong.cantho.example/quay-lai-tu-mot-cua is not registered"
         },
         "portal_unknown": {"technical": "unknown client_id"},
-        "sign_out_unreadable": {"onward": Link(N_("Go to my page"), "/"), "technical": "post_logout_redirect_uri is not registered"},
-        "not_found": {"onward": Link(N_("To the first page"), "/")},
-        "not_allowed": {"onward": Link(N_("To the first page"), "/")},
-        "unexpected": {"onward": Link(N_("To the first page"), "/")},
+        "portal_disabled": {"technical": "unauthorized_client: the client is disabled"},
+        "sign_out_unreadable": {
+            "onward": Link(TO_MY_PAGE, "/"), "technical": "The id_token_hint is not an ID token of this provider for this client."
+        },
+        "not_found": {"onward": Link(TO_FIRST_PAGE, "/")},
+        "not_allowed": {"onward": Link(TO_FIRST_PAGE, "/")},
+        "unexpected": {"onward": Link(TO_FIRST_PAGE, "/")},
     }
     for kind in get_args(ErrorKind):
         yield Shot(f"error-{kind}", "error.html", fault | {"kind": kind} | beside.get(kind, {}))
+    long_words = fault | {"kind": "request_unreadable", "technical": "invalid_request: " + "a" * 200}
+    yield Shot("error-request_unreadable-technical", "error.html", long_words)
 
 
 class Gallery:

@@ -23,6 +23,28 @@ _ordinals = itertools.count(1)
 PAGES = ("", "sign-in", "totp", "recovery-code", "enrol", "recovery-codes", "consent", "account", "level")
 """Every page of an interaction, by the end of its address."""
 
+FORMS = (
+    "sign_in",
+    "totp",
+    "recovery_code",
+    "enrol",
+    "recovery_codes",
+    "consent",
+    "account",
+    "level",
+    "activate",
+    "activate_password",
+    "activate_second_factor",
+    "activated",
+    "sign_out_confirm",
+    "end_session",
+    "withdraw_consent",
+)
+"""Every endpoint that takes a form of ours."""
+
+FOR_PORTALS = ("sign_out",)
+"""Where a portal may send a form, which is only asked of the person anew."""
+
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 
 

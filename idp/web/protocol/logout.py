@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from idp.web.door import Pairs
 
 _MOST: Final = 8192
-_MOST_STATE: Final = 1024
+_MOST_CARRIED: Final = {"state": 1024, "ui_locales": 256}
+"""What the portal chooses freely and the confirmation's address carries: percent-encoded, it still fits in a line the door reads."""
 
 
 class SignOutUnreadable(Exception):
@@ -46,7 +47,7 @@ def read_sign_out(pairs: Pairs, rooms: Rooms) -> SignOutRequest:
     given: dict[str, str] = {}
     now = rooms.clock.now()
     for name, value in pairs:
-        if name in given or len(value) > (_MOST_STATE if name == "state" else _MOST):
+        if name in given or len(value) > _MOST_CARRIED.get(name, _MOST):
             raise SignOutUnreadable("A parameter was sent more than once, or is too long.")
         given[name] = value
     client_id = given.get("client_id") or None

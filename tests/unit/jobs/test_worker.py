@@ -8,16 +8,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from idp.demo.engines import DatabaseUrls
+from idp.demo.engines import DatabaseUrls, Engines
 from idp.jobs import Again, Handler, Jobs, Later
 from idp.jobs.worker import build_worker
 from idp.kernel.clock import SystemClock
 from idp.storage.postgres import Database
 
 JOBS = "SELECT id, status FROM procrastinate_jobs WHERE task_name = %(task)s"
+LISTENING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'idp worker' AND state = 'idle' AND query ILIKE 'listen %'
+"""
+SWITCH_NOTIFYING = "ALTER TABLE procrastinate_jobs {} TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1"
+SELDOM = timedelta(hours=1)
+"""How often a worker looks that has to be woken: far beyond any limit here."""
 BEGUN_HERE = """
 INSERT INTO procrastinate_jobs (queue_name, task_name, status, worker_id)
 VALUES ('tests', %(task)s, 'doing', (SELECT max(id) FROM procrastinate_workers))
@@ -29,8 +37,9 @@ def running(
     urls: DatabaseUrls,
     handlers: Mapping[str, Handler],
     periodic: Mapping[str, tuple[timedelta, Callable[[], object]]] | None = None,
+    **options: timedelta,
 ) -> Iterator[threading.Thread]:
-    worker = build_worker(urls.worker, SystemClock(), handlers=handlers, periodic=periodic or {})
+    worker = build_worker(urls.worker, SystemClock(), handlers=handlers, periodic=periodic or {}, **options)  # type: ignore[arg-type]  # one option
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -56,6 +65,56 @@ def wait_until(holds: Callable[[], bool], *, seconds: float) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@contextmanager
+def unheard(owner: Database) -> Iterator[None]:
+    """Have nobody told of the jobs that are deferred meanwhile."""
+    with owner.transaction() as transaction:
+        transaction.run(SWITCH_NOTIFYING.format("DISABLE"))
+    try:
+        yield
+    finally:
+        with owner.transaction() as transaction:
+            transaction.run(SWITCH_NOTIFYING.format("ENABLE"))
+
+
+def wait_until_it_listens(engines: Engines, urls: DatabaseUrls) -> None:
+    with engines.connect_superuser(urlsplit(urls.app).path.lstrip("/")) as superuser:
+        wait_until(lambda: (superuser.execute(LISTENING).fetchone() or (0,))[0] > 0, seconds=10)
+
+
+def test_a_job_begins_because_the_worker_was_notified(engines: Engines, database: Database, database_urls: DatabaseUrls) -> None:
+    """Design §3: LISTEN/NOTIFY. This worker looks once an hour, so nothing else explains that it begins."""
+    begun: list[float] = []
+    with running(database_urls, {"tests.notified": lambda _: begun.append(time.monotonic())}, poll_every=SELDOM):
+        wait_until_it_listens(engines, database_urls)
+        for number in range(1, 6):
+            defer(database, "tests.notified")
+            wait_until(lambda number=number: len(begun) == number, seconds=4)  # type: ignore[misc]  # on a busy machine
+            wait_until(lambda: statuses(database, "tests.notified") == [], seconds=5)
+
+
+def test_a_job_whose_notification_was_lost_is_found_by_looking(
+    engines: Engines, database: Database, owner_database: Database, database_urls: DatabaseUrls
+) -> None:
+    """Beside it the control: a worker that looks once an hour does not find it, until it is notified of another one."""
+    begun: list[Mapping[str, Any]] = []
+    with running(database_urls, {"tests.lost": begun.append}):
+        wait_until_it_listens(engines, database_urls)
+        with unheard(owner_database):
+            defer(database, "tests.lost", number=1)
+            wait_until(lambda: begun == [{"number": 1}], seconds=8)
+        wait_until(lambda: statuses(database, "tests.lost") == [], seconds=5)
+
+    with running(database_urls, {"tests.lost": begun.append}, poll_every=SELDOM):
+        wait_until_it_listens(engines, database_urls)
+        with unheard(owner_database):
+            defer(database, "tests.lost", number=2)
+            time.sleep(4)  # four times as long as the other one looks away
+            assert (begun[1:], statuses(database, "tests.lost")) == ([], ["todo"])
+        defer(database, "tests.lost", number=3)
+        wait_until(lambda: sorted(each["number"] for each in begun) == [1, 2, 3], seconds=8)
 
 
 def test_a_job_is_done_with_what_it_was_given_and_removed(database: Database, database_urls: DatabaseUrls) -> None:
