@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -76,6 +77,10 @@ def open_jobs(house: House, *session_ids: UUID) -> int:
     return read(house, OPEN_JOBS, "jobs", {"session_ids": list(session_ids)})
 
 
+def has_no_job(house: House, session_id: UUID) -> bool:
+    return open_jobs(house, session_id) == 0
+
+
 def wait_until(holds: Callable[[], bool], *, seconds: float) -> None:
     end = time.monotonic() + seconds
     while not holds():
@@ -127,7 +132,7 @@ def test_a_job_begins_within_a_second(database_urls: DatabaseUrls, engines: Engi
             session_id = house.begin_session(account_id, names)
             house.end(session_id)
             assert sink.wait_for(names, seconds=4.0, times=times)  # a busy machine is no reason to fail
-            wait_until(lambda session_id=session_id: open_jobs(house, session_id) == 0, seconds=5)  # type: ignore[misc]
+            wait_until(partial(has_no_job, house, session_id), seconds=5)
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(database_urls: DatabaseUrls, house: House, sink: PortalSink) -> None:

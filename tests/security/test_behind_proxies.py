@@ -311,20 +311,20 @@ def slowly(proxy: Proxy, connections: list[tuple[str, str]]) -> Iterator[list[Sl
         second = 0
         while not over.wait(0.05):
             before, second = second, int(time.monotonic())
-            for each in opened:
+            for each in [*opened]:
                 each.look()
                 if second != before:
                     each.drip()
 
-    keeper = threading.Thread(target=keep_on)
+    keeper = threading.Thread(target=keep_on)  # from the first connection on: opening them all takes seconds
     try:
-        opened.extend(Slowly(proxy, source, way) for source, way in connections)
         keeper.start()
+        for source, way in connections:
+            opened.append(Slowly(proxy, source, way))
         yield opened
     finally:
         over.set()
-        if keeper.ident is not None:
-            keeper.join()
+        keeper.join()
         for each in opened:
             each.connection.close()
 

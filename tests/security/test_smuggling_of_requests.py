@@ -39,10 +39,12 @@ class Way:
 
     kind: str
     connect: Callable[[], socket.socket]
+    connect_plainly: Callable[[], socket.socket] | None = None
+    """Without TLS, where a proxy listens for that too: it sends everybody on."""
 
-    def send(self, raw: bytes) -> list[Answered]:
+    def send(self, raw: bytes, connect: Callable[[], socket.socket] | None = None) -> list[Answered]:
         """Send the bytes, and a plain request behind them that ends the connection; return every answer."""
-        with self.connect() as connection:
+        with (connect or self.connect)() as connection:
             connection.settimeout(MOST_ANSWERS_WITHIN)
             with suppress(OSError):  # whoever is refused early may be hung up on before all is sent
                 connection.sendall(raw + plain("/help", "Connection: close\r\n"))
@@ -65,7 +67,7 @@ def way(request: pytest.FixtureRequest, node: Served, tmp_path_factory: pytest.T
         yield Way(request.param, lambda: socket.create_connection(("127.0.0.1", node.port), timeout=15))
         return
     with proxied(request.param, tmp_path_factory.mktemp(request.param), node.port) as proxy:
-        yield Way(request.param, proxy.connect)
+        yield Way(request.param, proxy.connect, proxy.connect_plainly)
 
 
 # messages ------------------------------------------------------------------------------------------------------------------------
@@ -195,6 +197,18 @@ def test_what_can_be_read_in_two_ways_is_refused_or_is_one_request(way: Way, nam
     assert set(answered[:1]) <= REFUSED | {READ, ASKED}
     assert len(answered) <= 2
     assert set(answered[1:]) <= REFUSED | {LAST}  # the plain request, or that what was no body is no request either
+    way.require_clean()
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_no_length_hides_a_request_behind_one_that_a_proxy_answers_by_itself(way: Way, name: str) -> None:
+    """Of another host, or without TLS: the provider never hears of it, and where its body ends matters all the same."""
+    of_another_host = form(LENGTHS[name], SMUGGLED).replace(NAME.encode(), b"other.example", 1)
+    answered = statuses(way.send(of_another_host))
+    assert HIDDEN not in answered
+    assert len(answered) <= 2
+    if way.connect_plainly is not None:
+        assert len(way.send(form(LENGTHS[name], SMUGGLED), way.connect_plainly)) <= 2
     way.require_clean()
 
 
