@@ -49,7 +49,7 @@ def check_declaration(declared: PersonDeclaration, country: Country, *, today: d
     number = canonical_number(declared.personal_number, country)
     verdict = country.personal_number.check(number, on=today, sex=declared.sex, birth_date=declared.birth_date)
     if not verdict.policy_valid:
-        raise NumberRefused(verdict.reason_code)
+        raise NumberRefused(verdict.reason_code, country.reasons.get(verdict.reason_code, ""))
     name = check_name(declared.full_name)
     if not name.policy_valid:
         raise DeclarationRefused("full_name", name.reason_code)

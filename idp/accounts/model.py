@@ -166,26 +166,16 @@ def masked_email(email: str) -> str:
 
 
 _IN_WORDS: Final[Mapping[str, str]] = {
-    "bad_date": "contradicts a birth date that is none",
-    "birth_date_in_future": "contradicts a birth date in the future",
-    "birth_year_in_future": "says a year of birth in the future",
-    "birth_year_too_old": "says a year of birth too long ago",
-    "century_mismatch": "contradicts the declared year of birth",
     "control_character": "has a control character",
     "empty": "is empty",
     "impossible": "is no number that can be called",
     "in_future": "is in the future",
-    "length": "has too few or too many digits",
     "malformed": "is not written as one",
     "not_alpha_2": "is not the two letters of a country",
-    "not_digits": "is not of digits alone",
     "not_two_letters": "is not the two letters of a language",
-    "sex_mismatch": "contradicts the declared sex",
     "too_long": "is too long",
-    "unknown_birth_registration_code": "begins with the code of no place",
-    "year_mismatch": "contradicts the declared year of birth",
 }
-"""What the codes of reasons mean to whoever enters a person."""
+"""What the codes of reasons mean to whoever enters a person; those of a country's numbers, the country puts into words."""
 
 
 class NumberRefused(Refusal):
@@ -193,9 +183,9 @@ class NumberRefused(Refusal):
 
     code = "accounts.number_refused"
 
-    def __init__(self, reason: str) -> None:
-        """Refuse for `reason`, never with the number."""
-        super().__init__(f"personal_number: {_IN_WORDS.get(reason, reason)}")
+    def __init__(self, reason: str, words: str = "") -> None:
+        """Refuse for `reason`, which `words` (the end of a sentence) put into words; never with the number."""
+        super().__init__(f"personal_number: {words or reason}")
         self.reason = reason
 
 

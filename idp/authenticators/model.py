@@ -63,8 +63,6 @@ MIN_PASSWORD: Final = 10
 MAX_PASSWORD_BYTES: Final = 1024
 """UTF-8 bytes. A longer one is refused, never cut."""
 
-_DIGITS: Final = "0123456789"
-
 MIN_CONTEXT_WORD: Final = 4
 """Shorter words (a syllable of a name) stand in too many good passphrases to be refused."""
 
@@ -97,11 +95,8 @@ def check_password(text: str, *, common: frozenset[str], context: tuple[str, ...
     plain = comparable(text)
     if {plain, _core(plain), _core(plain).replace(" ", "")} & common or _is_trivial(plain):
         raise PasswordTooCommon
-    pieces = [_letters_and_digits(plain)]
-    own = {_letters_and_digits(comparable(each)) for phrase in context for each in (phrase, *phrase.split())}
-    for word in sorted((each for each in own if len(each) >= MIN_CONTEXT_WORD), key=len, reverse=True):
-        pieces = [part for piece in pieces for part in piece.split(word)]
-    if len(pieces) > 1 and sum(len(piece.strip(_DIGITS)) for piece in pieces) < MIN_CONTEXT_WORD:
+    own = {_letters_and_digits(comparable(each)) for phrase in context for each in (phrase, *phrase.split())} - {""}
+    if _is_of_own_words(_letters_and_digits(plain), own):
         raise PasswordOfContext
 
 
@@ -113,6 +108,22 @@ def comparable(text: str) -> str:
 
 def _letters_and_digits(text: str) -> str:
     return "".join(each for each in text if each.isalnum())
+
+
+def _is_of_own_words(bare: str, own: set[str]) -> bool:
+    """Tell whether hardly a letter is left of it without the longer words, or none without all of them; only letters count."""
+    pieces = [bare]
+    for word in sorted((each for each in own if len(each) >= MIN_CONTEXT_WORD), key=len, reverse=True):
+        pieces = [part for piece in pieces for part in piece.split(word)]
+    left = sum(each.isalpha() for piece in pieces for each in piece)
+    if len(pieces) > 1 and left < MIN_CONTEXT_WORD:
+        return True
+    letters = "".join(each for each in bare if each.isalpha())
+    ends = {0}
+    for at in range(len(letters)):
+        if at in ends:
+            ends |= {at + len(word) for word in own if letters.startswith(word, at)}
+    return bool(letters) and len(letters) in ends
 
 
 _RUNS: Final = (
@@ -137,7 +148,7 @@ def _is_trivial(plain: str) -> bool:
 
 def _core(plain: str) -> str:
     """Return what is left of a password without the digits and signs that people put around a word."""
-    return plain.strip(_DIGITS + " !@#$%^&*()-_=+[]{};:'\",.<>/?\\|`~")
+    return plain.strip("0123456789 !@#$%^&*()-_=+[]{};:'\",.<>/?\\|`~")
 
 
 class PasswordRefused(Refusal):

@@ -90,7 +90,7 @@ def _line(event: Recorded, zone: ZoneInfo) -> str:
     who = body.get("operator") or body.get("address") or "-"
     facts = [f"{name}={value}" for name, value in body.items() if name not in _BODY]
     shown = {name.removesuffix("_id"): value for name, value in event.related.items()}
-    facts += [f"{name}={value}" for name, value in shown.items() if name not in body]
+    facts += [f"{name}={value}" for name, value in shown.items() if name not in body or event.state != "intact"]
     marks = {"altered": "  !! NOT WHAT WAS WRITTEN: its leaf does not match", "erased": "  (erased)", "intact": ""}[event.state]
     unknown = "" if event.kind in known_kinds() else " (of another version)"
     return f"{local(event.at, zone)}  {event.kind}{unknown}  {who}  {' '.join(facts)}{marks}"

@@ -42,31 +42,36 @@ def import_(frame: Frame, origin: Origin, files: tuple[Path, ...], jwks: Path | 
     A secret that is made here is shown this once.
     """
     variables = _variables()
-    origins = [(file, each) for file in files for each in _read(file)]
-    read = [each for _, each in origins]
-    taken = sorted(names_in(read) & {name for name in environment() if not name.startswith(PREFIX)})
+    placed = [each for file in files for each in _placed(file)]
+    taken = sorted(names_in([each for _, each in placed]) & {name for name in environment() if not name.startswith(PREFIX)})
     if taken:
         frame.say(f"Filled from the environment: {', '.join(taken)}.")
-    declared = [_fill(file, each, variables) for file, each in origins]
+    declared = [_fill(place, each, variables) for place, each in placed]
     keys = _read_keys(jwks) if jwks is not None else None
     with opened_rooms() as rooms:
         try:
             changes = rooms.clients.import_(declared, jwks=keys, origin=origin)
         except DeclarationRefused as refused:
-            raise refused if refused.position is None else _of(origins[refused.position][0], refused) from None
+            raise refused if refused.position is None else _at(placed[refused.position][0], refused) from None
     _keep_for_demo({each.client_id: each.new_secret for each in changes if each.new_secret is not None})
     frame.answer({"clients": [_change(each) for each in changes]}, [line for each in changes for line in _lines(each)])
 
 
-def _of(file: Path, refused: DeclarationRefused) -> DeclarationRefused:
-    return DeclarationRefused(f"{file.name}: {refused.field}", refused.reason)
+def _placed(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return the declarations of a file, each with where it stands: of several in one file, at which place."""
+    read = _read(file)
+    return [(file.name if len(read) == 1 else f"{file.name}, {number}.", each) for number, each in enumerate(read, 1)]
 
 
-def _fill(file: Path, declaration: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+def _at(place: str, refused: DeclarationRefused) -> DeclarationRefused:
+    return DeclarationRefused(f"{place}: {refused.field}", refused.reason)
+
+
+def _fill(place: str, declaration: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
     try:
         return fill(declaration, variables)
     except DeclarationRefused as refused:
-        raise _of(file, refused) from None
+        raise _at(place, refused) from None
 
 
 def _variables() -> dict[str, str]:

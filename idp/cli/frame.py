@@ -89,7 +89,7 @@ def sentence_of(refusal: Refusal) -> str:
     later = f"; try again in {refusal.retry_after} s" if isinstance(refusal, Unavailable) else ""
     if " " in refusal.detail:
         text = refusal.detail.removesuffix(".")
-        names_a_field = text.split()[0].endswith(":")
+        names_a_field = text.split()[0].endswith(":") or hasattr(refusal, "field")
         return f"{text if names_a_field else text[0].upper() + text[1:]}{later}."
     meaning = " ".join((type(refusal).__doc__ or refusal.code).split("\n\n")[0].split())
     return meaning if refusal.detail in {"", refusal.code} else f"{meaning} ({refusal.detail})"
@@ -140,7 +140,7 @@ def answering(command: F) -> F:
 
 
 def operated(command: F) -> F:
-    """Give a command that changes something, or shows what is held of somebody, `--by` and the keyword `origin`, which the record names."""
+    """Give a command that changes something, or shows what is held of a person or client, `--by`, for the record: the keyword `origin`."""
     return click.option(
         "--by", "origin", metavar="NAME", callback=_note_operator, help="Who does this, for the record; else your account here."
     )(command)

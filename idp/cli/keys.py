@@ -83,7 +83,7 @@ def _signing(key: SigningKey) -> dict[str, object]:
 @operated
 @answering
 def rotate(frame: Frame, origin: Origin, algs: tuple[str, ...], *, sealing: bool, at_once: bool) -> None:
-    """Make successors of the signing keys: published now, signing in a quarter of an hour. Old tokens go on verifying."""
+    """Give the signing keys successors: published now, signing in a quarter of an hour. Old tokens go on verifying."""
     if sealing and (algs or at_once):
         raise click.UsageError("--sealing goes with neither --alg nor --now")
     with opened_keeper() as keeper:
@@ -92,15 +92,15 @@ def rotate(frame: Frame, origin: Origin, algs: tuple[str, ...], *, sealing: bool
             lines = [f"made sealing key {seal} and index key {index}, in force in a few seconds", "next: idp keys reseal"]
             frame.answer({"sealing_key": seal, "index_key": index}, lines)
             return
-        made = [
+        successors = [
             keeper.rotate_signing(
                 alg, publish_for=timedelta(0) if at_once else _PUBLISHED_FOR, verify_for=max(ID_TOKEN_FOR, _PUBLISHED_FOR), origin=origin
             )
             for alg in algs or SIGNING_ALGS
         ]
     zone = ZoneInfo(command_settings().zone)
-    said = [f"{each.kid} ({each.alg}), signing from {local(each.signs_from, zone)}" for each in made]
-    frame.answer({"made": [_signing(each) for each in made]}, said)
+    said = [f"{each.kid} ({each.alg}), signing from {local(each.signs_from, zone)}" for each in successors]
+    frame.answer({"successors": [_signing(each) for each in successors]}, said)
 
 
 @keys.command("reseal")

@@ -46,17 +46,17 @@ class SecretNotUsed(Refusal):
 class DeclarationRefused(Refusal):
     """A declaration holds what the client's profile forbids, or what nobody understands.
 
-    `position` is that of the declaration among those that were to be imported together, where it is known.
+    `position` is that of the declaration among those that were to be imported together; None where it is not one of them.
     """
 
     code = "clients.declaration_refused"
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, position: int | None = None) -> None:
         """Refuse `field` (a name of the declaration) for `reason` (a sentence for the portal team)."""
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
-        self.position: int | None = None
+        self.position = position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

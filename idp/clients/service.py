@@ -140,12 +140,14 @@ class Clients:
 
         Raises:
             DeclarationRefused: a profile forbids something, an address would never be called, a scope or the code of an agency is
-                not known, two declarations have one `client_id`, or a sector would change. It says at which position.
+                not known, two declarations have one `client_id`, or a sector would change: at which position, where it is one.
         """
-        ids = [client_id for each in declarations if isinstance(client_id := each.get("client_id"), str)]
-        for client_id in ids:
-            if ids.count(client_id) > 1:
-                raise DeclarationRefused("client_id", f"{client_id} is declared twice")
+        ids: list[str] = []
+        for position, given in enumerate(declarations):
+            client_id = given.get("client_id")
+            if client_id in ids:
+                raise DeclarationRefused("client_id", f"{client_id} is declared twice", position)
+            ids += [client_id] if isinstance(client_id, str) else []
         with self._database.transaction() as transaction:
             hold(transaction, store.KIND)
             present = store.lock_clients(transaction, ids)
@@ -156,8 +158,7 @@ class Clients:
                     each = self._read(given)
                     changes.append(self._import_one(transaction, each, present.get(each.says.client_id), origin))
                 except DeclarationRefused as refused:
-                    refused.position = position
-                    raise
+                    raise DeclarationRefused(refused.field, refused.reason, position) from None
             if any(change.what != "unchanged" for change in changes):
                 bump(transaction, store.KIND)
         self._remembered.expire()
@@ -250,8 +251,8 @@ class Clients:
             return
         verdict = self._country.agency_code.check(code, on=self._clock.now().astimezone(self._country.zone).date())
         if not verdict.policy_valid:
-            reason = f"is no code of an agency in {self._country.code} ({verdict.reason_code.replace('_', ' ')})"
-            raise DeclarationRefused("agency_code", reason)
+            reason = self._country.reasons.get(verdict.reason_code, verdict.reason_code)
+            raise DeclarationRefused("agency_code", f"is no code of an agency in {self._country.code}: it {reason}")
 
     def _import_one(self, transaction: Transaction, declaration: Declaration, row: Row | None, origin: Origin) -> Change:
         says, now = declaration.says, self._clock.now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 from uuid import UUID
 
 from idp.audit.model import Event
@@ -14,6 +14,9 @@ OFFLINE = "offline_access"
 
 CODE, ACCESS, REFRESH = "moc_", "moa_", "mor_"
 """How the bearer values of grants begin, so that a leaked one can be recognised, and a presented one be looked up where it lies."""
+
+TOLD_FOR: Final = timedelta(days=30)
+"""How long a person is told that a refresh token of theirs was used twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Taking away what has passed: access tokens, codes, refresh tokens and families, in batches, each in a transaction of its own.
 
 Nothing depends on it: every statement of the room looks at `expires_at`. What shows a replay is kept as long as the replay can still
-do good: a code for a day, a used refresh token for as long as a family that it could belong to.
+do good: a code for a day, a used refresh token for as long as a family that it could belong to. A family that died of a replay is
+kept for as long as its person is told.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from idp.grants.model import TOLD_FOR
 from idp.storage.batches import run_in_batches
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ DELETE FROM family
 WHERE id IN (
     SELECT f.id FROM family f
     WHERE f.expires_at < %(ended_before)s
+      AND (f.kill_reason IS DISTINCT FROM 'refresh_replayed' OR f.killed_at < %(told_before)s)
     LIMIT %(at_most)s
 )
 """
@@ -59,6 +62,7 @@ class Purge:
         """Remove up to `batches` times `at_most` rows of each kind; return how many there were."""
         ended_before = self._clock.now() - KEPT_FOR
         ended = {"issued_before": ended_before, "ended_before": ended_before}
+        families = {"ended_before": ended_before, "told_before": self._clock.now() - TOLD_FOR}
         used = ended | {"issued_before": ended_before - self._longest_family}
         run = partial(run_in_batches, self._database, at_most=at_most, batches=batches)
-        return run(ACCESS_TOKENS, ended) + run(CODES, ended) + run(REFRESH_TOKENS, used) + run(FAMILIES, {"ended_before": ended_before})
+        return run(ACCESS_TOKENS, ended) + run(CODES, ended) + run(REFRESH_TOKENS, used) + run(FAMILIES, families)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from idp.grants.model import (
     ACCESS,
     CODE,
     REFRESH,
+    TOLD_FOR,
     AttributesDisclosed,
     Authorization,
     ClientDead,
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 _INTROSPECT: Final = {ACCESS: (store.INTROSPECT_ACCESS, store.INTROSPECT_CLIENT_ACCESS), REFRESH: (store.INTROSPECT_REFRESH,)}
 """What is asked of a token by its first letters, the commonest first."""
 
-_TOLD_FOR: Final = timedelta(days=30)
-"""How long a person is told that a refresh token of theirs was used twice."""
 
 
 class Grants:
@@ -326,7 +325,7 @@ class Grants:
         The person is told (RFC 9700 §4.14.2): whoever came second, or first, may have had a copy.
         """
         with self._database.transaction() as transaction:
-            return transaction.all(store.LIST_REPLAYED, {"account_id": account_id, "since": self._clock.now() - _TOLD_FOR})
+            return transaction.all(store.LIST_REPLAYED, {"account_id": account_id, "since": self._clock.now() - TOLD_FOR})
 
     def kill(self, family_id: UUID, reason: str, origin: Origin) -> bool:
         """Kill one family; return whether it lived."""

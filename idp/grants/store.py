@@ -389,10 +389,16 @@ ORDER BY g.issued_at DESC
 LIMIT 200
 """
 
+# Of grants that would live but for that: where the person ended a grant before, a client that tries again copies nothing.
 LIST_REPLAYED: Final = """
 SELECT f.client_id, max(f.killed_at) AS killed_at
 FROM family f
+JOIN account_alive a ON a.id = f.actor_account_id AND f.session_started_at >= a.not_before
+JOIN client_alive cl ON cl.id = f.client_id AND f.issued_at >= cl.not_before
+JOIN consent_alive co ON co.id = f.consent_id
+JOIN assessed v ON v.person_id = f.principal_holder_id AND v.ial >= f.ial
 WHERE f.actor_account_id = %(account_id)s AND f.kill_reason = 'refresh_replayed' AND f.killed_at > %(since)s
+  AND f.killed_at < f.expires_at AND f.session_started_at >= (SELECT d.not_before FROM deployment d)
 GROUP BY f.client_id
 ORDER BY killed_at DESC
 LIMIT 20

@@ -131,6 +131,12 @@ def find_signing(keys: Iterable[SigningKey], alg: str, now: datetime) -> Signing
     return max(able, key=lambda key: (key.signs_from, key.kid), default=None)
 
 
+def find_staged(keys: Iterable[SigningKey], alg: str, now: datetime) -> SigningKey | None:
+    """Return the key that signs with `alg` next: of several that are staged at `now`, the one that begins first."""
+    staged = [key for key in keys if key.alg == alg and key.state(now) == "staged"]
+    return min(staged, key=lambda key: (key.signs_from, key.kid), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class SealingKey:
     """What is known of a sealing or index key without unwrapping it."""

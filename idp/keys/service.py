@@ -29,6 +29,7 @@ from idp.keys.model import (
     SigningKeysRotated,
     find_active,
     find_signing,
+    find_staged,
 )
 from idp.keys.resealing import Resealing
 from idp.keys.ring import KeyRing, sealing_place, signing_place
@@ -136,8 +137,7 @@ class KeyKeeper:
             last = next((key for key in keys if key.signs_until is None), None)
             if last is None:
                 raise NoSuchKey(f"no key signs with {alg}: run idp keys make")
-            current = find_signing(keys, alg, now)
-            staged = min((key for key in keys if key.state(now) == "staged"), key=lambda key: key.signs_from, default=None)
+            current, staged = find_signing(keys, alg, now), find_staged(keys, alg, now)
             if current is not None and staged is not None and not publish_for:
                 old, signs_from = current, now
                 store.begin_signing(transaction, staged.kid, signs_from)
@@ -178,12 +178,12 @@ class KeyKeeper:
         if revoked.state(now) == "verifying":
             return None
         signs_from = max(now, revoked.signs_from)
-        later = [key for key in _signing(transaction) if key.alg == revoked.alg and key.signs_from > revoked.signs_from]
-        staged = min((key for key in later if key.state(now) == "staged"), key=lambda key: key.signs_from, default=None)
+        later = [key for key in _signing(transaction) if key.signs_from > revoked.signs_from]
+        staged = find_staged(later, revoked.alg, now)
         if staged is None:
             return self._add_signing(transaction, private, now=now, signs_from=signs_from, origin=origin)
         store.begin_signing(transaction, staged.kid, signs_from)
-        return staged
+        return replace(staged, signs_from=signs_from)
 
     def list_signing(self) -> list[SigningKey]:
         """Return every signing key ever made, the oldest first."""

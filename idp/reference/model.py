@@ -168,6 +168,11 @@ class Country(Protocol):
         ...
 
     @property
+    def reasons(self) -> Mapping[str, str]:
+        """What the codes of its rules say of a number to whoever enters it: the ends of English sentences."""
+        ...
+
+    @property
     def personal_number(self) -> PersonalNumberRule:
         """The number for life."""
         ...

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
+import re
 from dataclasses import dataclass
 
 import pytest
 
+from idp.web.pages.qr import qr_of
 from tests.support.journeys import Journeys
 
 FIELDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -118,3 +121,15 @@ def test_where_a_password_is_chosen_its_manager_is_told_whose_it_is(journeys: Jo
     first = inputs_of(browser.page.text)[0]
     assert (first.name, first.token, first.has_value) == ("username", "username", True)
     assert 'autocomplete="username" readonly hidden>' in browser.page.text
+
+
+def test_on_a_phone_the_key_of_an_authenticator_app_opens_in_the_app(journeys: Journeys) -> None:
+    """Nobody scans the screen they hold: the link says what the picture says, and the key that can be typed is the one in it."""
+    for browser in (journeys.at_enrol(), journeys.at_activate_second_factor()):
+        assert browser.page is not None
+        text = browser.page.text
+        uri = html.unescape(re.findall(r'<a href="([^"]+)" id="open-app">', text)[0])
+        key = re.findall(r'id="secret">([^<]+)<', text)[0].replace(" ", "")
+        assert uri.startswith("otpauth://totp/")
+        assert f"secret={key}" in uri
+        assert str(qr_of(uri)) in text

@@ -223,6 +223,9 @@ def test_beginning_as_somebody_else_forgets_no_requirement(journeys: Journeys, o
     op.clock.advance(timedelta(seconds=1))
     browser.submit(decision="another", csrf_token="x" * 43)
     assert browser.at == base + "/totp"
+    browser.submit(decision="other", code=alice.code(op.clock))
+    assert browser.at == base + "/totp"
+    assert '<button class="link" type="submit" id="another" name="decision" value="another">' in browser.open(base + "/totp").text
     assert "6 chữ số" in browser.open(base + "/totp?decision=another").text
     browser.open(base + "/totp")
     browser.submit(decision="another")

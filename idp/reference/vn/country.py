@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from idp.reference.vn import tables
 from idp.reference.vn.agency_codes import AgencyCode
 from idp.reference.vn.numbers import FormerNumber, PersonalNumber, TaxCode
+from idp.reference.vn.reasons import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ class VietNam:
     locale: Final = "vi"
     zone: Final = ZoneInfo("Asia/Ho_Chi_Minh")
     service_names: Final = ("dichvucong", "dich vu cong")
+    reasons: Final = REASONS
 
     def __init__(self) -> None:
         """Bring the rules together; the data files are read when first asked for."""

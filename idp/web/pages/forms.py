@@ -198,6 +198,16 @@ class TotpForm(Form):
     )
     decision = StringField()
 
+    def validate_decision(self, field: Field) -> None:
+        """Raise StopValidation for an answer that no button of this form gives."""
+        if field.data not in {None, "", "another"}:
+            raise StopValidation(N_("Choose one of the buttons."))
+
+    @property
+    def is_for_another(self) -> bool:
+        """Whether, once it is judged, it asks to begin anew; then it needs no code."""
+        return self.decision.data == "another" and not self.decision.errors and not self.is_forged
+
 
 class RecoveryCodeForm(Form):
     """One of the ten recovery codes."""

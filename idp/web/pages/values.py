@@ -104,7 +104,8 @@ class Purpose:
 class ToldPortal:
     """A portal that the session reached, and whether it was told and answered.
 
-    `untold`: it has no address to be told at. `asked`: neither has it, but the sign-out was begun there.
+    `untold`: it has no address to be told at. `asked`: neither has it, but asks for this sign-out itself; that it ended its own
+    session before is not known here.
     """
 
     name: str

@@ -53,6 +53,19 @@ def test_a_forbidden_declaration_is_refused_with_the_reason_and_nothing_is_impor
     assert command("clients", "show", "good").code == 1
 
 
+def test_a_refusal_says_which_file_and_which_declaration_of_it(command: Command, tmp_path: Path) -> None:
+    first = declare(tmp_path, client_id="first")
+    several = tmp_path / "two of them.json"
+    several.write_text(json.dumps([MACHINE | {"client_id": "second"}, MACHINE | {"client_id": "third", "contacts": 7}]))
+    ended = command("clients", "import", first, str(several))
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("idp: two of them.json, 2.: contacts: ")
+    several.write_text(json.dumps([MACHINE | {"client_id": "second"}, MACHINE | {"client_id": "first"}]))
+    assert command("clients", "import", first, str(several)).err == "idp: two of them.json, 2.: client_id: first is declared twice.\n"
+    several.write_text(json.dumps(MACHINE | {"client_name": "${NOT_SET_HERE}"}))
+    assert command("clients", "import", first, str(several)).err.startswith("idp: two of them.json: ${NOT_SET_HERE}: ")
+
+
 def test_an_address_that_the_provider_would_not_call_is_refused_unless_the_settings_allow_it(command: Command, tmp_path: Path) -> None:
     portal = declare(
         *(tmp_path,), client_id="told", grant_types=["authorization_code"], response_types=["code"], scope="openid",

@@ -14,14 +14,14 @@ def test_keys_are_made_once(command: Command) -> None:
 
 
 def test_a_rotation_stages_the_successor(command: Command) -> None:
-    made = command("keys", "rotate", "--json", "--alg", "ES256").document["made"]
+    made = command("keys", "rotate", "--json", "--alg", "ES256").document["successors"]
     states = {each["kid"]: each["state"] for each in command("keys", "list", "--json").document["signing"]}
     assert [states[each["kid"]] for each in made] == ["staged"]
 
 
 def test_a_rotation_at_once_leaves_the_old_key_verifying(command: Command) -> None:
     before = [each for each in command("keys", "list", "--json").document["signing"] if each["alg"] == "RS256"]
-    made = command("keys", "rotate", "--json", "--alg", "RS256", "--now").document["made"]
+    made = command("keys", "rotate", "--json", "--alg", "RS256", "--now").document["successors"]
     states = {each["kid"]: each["state"] for each in command("keys", "list", "--json").document["signing"]}
     assert states[before[0]["kid"]] == "verifying"
     assert states[made[0]["kid"]] == "signing"

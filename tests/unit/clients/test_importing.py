@@ -242,7 +242,7 @@ def test_a_code_that_names_no_agency_of_the_country_is_not_registered(clients: C
     with pytest.raises(DeclarationRefused) as refusal:
         clients.import_([portal("agency", agency_code=code)], origin=BY)
     assert refusal.value.field == "agency_code"
-    assert refusal.value.reason.startswith("is no code of an agency in VN (")
+    assert refusal.value.reason.startswith("is no code of an agency in VN: it ")
     for good in ("H55", "H55.242", "000.00.00.H55", "G22"):
         clients.import_([portal("agency", agency_code=good)], origin=BY)
 

@@ -50,7 +50,7 @@ PASSWORD_WORDS: Final[Mapping[type[PasswordRefused], str]] = {
     PasswordTooLong: PASSWORD_TOO_LONG,
     PasswordUnreadable: N_("This password holds a character that cannot be seen, such as a tab. Type it anew without."),
     PasswordTooCommon: N_("This password is among those that are guessed first. Choose another one."),
-    PasswordOfContext: N_("This password is made of your own number or name. Choose another one."),
+    PasswordOfContext: N_("This password is made of your own number or name, or of the name of this service. Choose another one."),
 }
 """Why a password may not be set, in words for people: one sentence for each refusal there is."""
 _KEPT_FOR: Final = timedelta(minutes=30)

@@ -130,7 +130,7 @@ class SigningIn:
             return elsewhere(at)
         form = self.desk.form(TotpForm, at.request)
         is_right = at.request.method == "POST" and form.validate()
-        if form.decision.data == "another" and not form.is_forged:
+        if form.is_for_another:
             return self._begin_anew(at)
         if is_right:
             session = self._session(at)

@@ -78,7 +78,7 @@ class SigningOut:
     def _portals(self, session_id: UUID, locale: Locale, asker: Client | None) -> list[ToldPortal]:
         """Return every portal that the session reached, and what became of telling it.
 
-        Who registered no address cannot be told; that matters where the sign-out was not begun by that very portal.
+        Who registered no address cannot be told; of one that asks for the sign-out itself the pages say so.
         """
 
         def untold(client: Client) -> str:
