@@ -258,7 +258,7 @@ class Demo:
 def _base_settings(given: Mapping[str, str], addresses: Addresses) -> dict[str, str]:
     mode = given.get(PREFIX + "MODE", Mode.DEMO)
     if mode == Mode.PRODUCTION:
-        raise UnsafeSettings("idp demo is for demo and test: remove IDP_MODE=production")
+        raise UnsafeSettings("a demo is never production: remove IDP_MODE=production")
     if any(PREFIX + name in given for name in _ENGINES):
         raise UnsafeSettings("idp demo starts engines of its own: remove IDP_DATABASE_URL and IDP_REDIS_URL")
     settings = {name: value for name, value in given.items() if name.startswith(PREFIX)}

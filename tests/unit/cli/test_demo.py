@@ -20,7 +20,7 @@ PRODUCTION = {"IDP_MODE": "production", "IDP_ISSUER": "https://id.example.vn"}
 """With the engines of this module's database, all that production asks for."""
 NO_ENGINES = {"IDP_DATABASE_URL": "", "IDP_DATABASE_OWNER_URL": "", "IDP_DATABASE_WORKER_URL": "", "IDP_REDIS_URL": ""}
 NO_PEOPLE = "Demo people are for demo and test only."
-NO_DEMO = "Idp demo is for demo and test: remove IDP_MODE=production."
+NO_DEMO = "A demo is never production: remove IDP_MODE=production."
 
 
 @pytest.mark.parametrize(
