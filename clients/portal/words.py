@@ -134,13 +134,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "mức định danh\u00a0{ial}, mức xác thực\u00a0{aal}",
         "identification level\u00a0{ial}, authentication level\u00a0{aal}",
     ),
-    "provider": ("Xem tại Một Cửa", "See at Một Cửa"),
     "levels.unknown": ("mức chưa rõ", "an unknown level"),
     # Done
     "signed_out.title": ("Bạn đã đăng xuất", "You are signed out"),
     "signed_out.text": (
-        "Phiên ở cổng này và ở Một Cửa đã kết thúc. Một Cửa báo cho các cổng khác mà bạn đã vào.",
-        "Your session here and at Một Cửa has ended. Một Cửa tells the other portals you used.",
+        "Phiên ở cổng này đã kết thúc. Một Cửa đã cho biết những cổng nào khác được báo.",
+        "Your session here has ended. Một Cửa said which other portals were told.",
     ),
     "signed_out.next": ("Có thể đóng trình duyệt.", "You may close the browser."),
     # Troubles: what happened, what to do next
@@ -161,12 +160,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "login_required.next": ("Hãy đăng nhập để tiếp tục.", "Sign in to go on."),
     "unmet_authentication_requirements.title": ("Cần mức cao hơn", "A higher level is needed"),
     "unmet_authentication_requirements.text": (
-        "Thủ tục này cần mức định danh hoặc mức xác thực mà tài khoản của bạn chưa có.",
-        "This service needs an identification or authentication level that your account does not have yet.",
+        "Ở đây cần mức định danh hoặc mức xác thực mà tài khoản của bạn chưa có.",
+        "An identification or authentication level is needed here that your account does not have yet.",
     ),
     "unmet_authentication_requirements.next": (
-        "Xem cách nâng mức tại Một Cửa, rồi quay lại đây. Các thủ tục khác vẫn dùng được.",
-        "See at Một Cửa how to raise it, then come back. Other services still work.",
+        "Một Cửa đã cho biết cần làm gì để nâng mức. Khi đã nâng mức, hãy đăng nhập lại.",
+        "Một Cửa told you how to raise it. Sign in again once that is done.",
     ),
     "temporarily_unavailable.title": ("Một Cửa đang bận", "Một Cửa is busy"),
     "temporarily_unavailable.text": (

@@ -91,8 +91,8 @@ def test_who_has_no_phone_at_hand_signs_in_with_a_recovery_code_which_works_once
 @pytest.mark.parametrize(
     ("language", "title", "back"),
     [
-        ("vi", "Thủ tục này cần mức định danh 1", "Cần mức cao hơn"),
-        ("en", "This service needs identification level 1", "A higher level is needed"),
+        ("vi", "Cần mức định danh 1", "Cần mức cao hơn"),
+        ("en", "Identification level 1 is needed", "A higher level is needed"),
     ],
     ids=LANGUAGES,
 )

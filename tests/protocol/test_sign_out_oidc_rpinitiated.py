@@ -86,4 +86,6 @@ def test_what_a_portal_has_carried_to_the_confirmation_fits_in_its_address(
     assert answered.status == status
     if status == 303:
         assert 'value="sign-out"' in browser.open(answered.location).text
-        assert browser.submit(decision="stay").status == 303
+        stayed = browser.submit(decision="stay")
+        assert stayed.status == 200
+        assert "told.example/bye" not in stayed.text

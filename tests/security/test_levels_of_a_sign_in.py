@@ -121,7 +121,7 @@ def test_a_level_that_cannot_be_met_is_said_and_the_way_back_tells_the_portal(jo
     for page in PAGES:
         browser.open(f"{base}/{page}".rstrip("/"))
         assert browser.at == base + "/level"
-    answered = browser.submit()
+    answered = browser.submit(decision="back")
     assert answered.parameters == {"error": "unmet_authentication_requirements", "error_description": "The required level of assurance was not met.", "state": "the-state", "iss": "http://localhost:8000"}
     assert browser.send("GET", base).status == 400
     assert browser.open(journeys.checked.ask(prompt="none")).parameters["error"] == "unmet_authentication_requirements"

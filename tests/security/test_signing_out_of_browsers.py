@@ -24,10 +24,15 @@ def test_after_signing_out_the_cookie_is_worth_nothing(journeys: Journeys, op: P
 
 
 def test_staying_signed_in_changes_nothing(journeys: Journeys, op: Provider) -> None:
-    """RP-Initiated Logout §2: the person decides."""
-    browser = journeys.signed_in()
+    """RP-Initiated Logout §2: the person decides. Who stays is not led to the page on which the portal says that all is over."""
+    browser, portal = journeys.signed_in(), journeys.plain
     browser.open("/logout")
     browser.submit(decision="stay")
+    assert is_signed_in(op, session_of(browser))
+    browser.open("/logout?" + urlencode({"client_id": portal.client_id, "post_logout_redirect_uri": portal.declaration["post_logout_redirect_uris"][0]}))
+    answered = browser.submit(decision="stay")
+    assert (answered.status, answered.header("location"), answered.header("refresh")) == (200, None, None)
+    assert "Bạn vẫn đang đăng nhập ở Một Cửa" in answered.text
     assert is_signed_in(op, session_of(browser))
 
 

@@ -244,6 +244,26 @@ def test_beginning_as_somebody_else_forgets_no_requirement(journeys: Journeys, o
     assert sub == op.rooms.accounts.subject(binh.holder_id, _sector(journeys))
 
 
+def test_who_misses_a_level_may_go_on_as_somebody_else(journeys: Journeys, op: Provider) -> None:
+    """Else the next person at this browser comes to the same page again and again. What is required stays required."""
+    browser = journeys.at_level()
+    base = base_of(browser)
+    op.clock.advance(timedelta(seconds=1))
+    assert browser.submit(decision="neither").status == 200
+    assert browser.at == base + "/level"
+    browser.submit(decision="another")
+    assert browser.at == base + "/sign-in"
+    op.clock.advance(timedelta(seconds=1))
+    low, high = op.person(ial=1, second_factor=False), op.person(ial=2, second_factor=False)
+    browser.submit(username=low.username, password=low.password)
+    assert browser.at == base + "/level"
+    op.clock.advance(timedelta(seconds=1))
+    browser.submit(decision="another")
+    op.clock.advance(timedelta(seconds=1))
+    browser.submit(username=high.username, password=high.password)
+    assert browser.at == base + "/consent"
+
+
 def _sector(journeys: Journeys) -> str:
     return journeys.op.rooms.clients.show(journeys.strong.client_id).sector
 

@@ -29,6 +29,7 @@ from idp.web.pages.values import (
     TO_FIRST_PAGE,
     TO_MY_PAGE,
     TO_PORTAL,
+    TO_SIGN_IN,
     Asker,
     AuthenticatorEntry,
     ConsentEntry,
@@ -148,8 +149,8 @@ def _enrolments() -> Iterable[Shot]:
     step = {"action": "/codes", "step": 4, "steps": 4, "codes": CODES, "name": NAME, "made_at": AT}
     yield Shot("codes", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm)})
     yield Shot("codes-unkept", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm, {})})
-    for kind in ("activated", "session_ended", "consent_withdrawn"):
-        onward = Link(TO_FIRST_PAGE if kind == "activated" else TO_MY_PAGE, "/")
+    for kind in ("activated", "session_ended", "consent_withdrawn", "stayed"):
+        onward = Link(TO_SIGN_IN if kind == "activated" else TO_MY_PAGE, "/")
         yield Shot(f"done-{kind}", "done.html", {"kind": kind, "onward": onward})
 
 
@@ -201,7 +202,7 @@ def _decisions() -> Iterable[Shot]:
     yield Shot("account", "select_account.html", account | {"form": form(forms.SelectAccountForm)})
     account |= {"name": LONG_NAME, "asker": LONG_PORTAL}
     yield Shot("account-long", "select_account.html", account | {"form": form(forms.SelectAccountForm)})
-    level = {"action": "/level", "form": form(forms.ConfirmForm), "asker": CAN_THO, "person_type": "citizen"}
+    level = {"action": "/level", "form": form(forms.LevelForm), "asker": CAN_THO, "person_type": "citizen"}
     yield Shot("level", "level_missing.html", level | {"needed_ial": 2, "ial": 1})
     yield Shot("level-foreigner", "level_missing.html", level | {"needed_ial": 2, "ial": 1, "person_type": "foreigner"})
     yield Shot("level-certificate", "level_missing.html", level | {"needed_ial": 2, "ial": 1, "person_type": "identity_certificate"})

@@ -241,7 +241,7 @@ class Journeys:
         return Filled.of(self.at_account(), decision="continue")
 
     def _fill_level(self) -> Filled:
-        return Filled.of(self.at_level())
+        return Filled.of(self.at_level(), decision="back")
 
     def _fill_activate(self) -> Filled:
         browser, number, code = self.at_activate()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from idp.reference.model import Country
 
-_SPACES: Final = re.compile(r"[\s\u2011\u2013-]+")
+_SPACES: Final = re.compile(r"[\s.\u2011\u2013-]+")
 _TOTP_CODE: Final = re.compile(r"[0-9]{6}")
 _LONG_CODE: Final = re.compile(r"[0-9A-Za-z]{24}")
 
@@ -40,9 +40,9 @@ REPEATED: Final = N_("This was sent twice. Fill it in once.")
 
 # What services refuse, in words for people; given to `Form.refuse`.
 WRONG_SIGN_IN: Final = N_("The number or the password is not right.")
-WRONG_TOTP: Final = N_("This code is not right, or its time is over. Wait for the next one and type that.")
+WRONG_TOTP: Final = N_("This code is not right, its time is over, or it was just used. Wait for the next one and type that.")
 WRONG_RECOVERY_CODE: Final = N_("This code is not right, or was used already. Try another one.")
-WRONG_ACTIVATION: Final = N_("The number or the code is not right, or the code is over.")
+WRONG_ACTIVATION: Final = N_("The number or the code is not right, or the code is over or was used. Ask for a new code if need be.")
 PASSWORD_TOO_LONG: Final = N_("This password is longer than we can take.")
 
 
@@ -140,7 +140,7 @@ class Form(WtForm):
 
 
 def strip_spaces(text: str | None) -> str:
-    """Return the text without spaces and hyphens, as people group long numbers. Nothing else is forgiven.
+    """Return the text without spaces, dots and hyphens, as people group long numbers. Nothing else is forgiven.
 
     Full-width and other digits are not folded into ASCII: what looks alike to a person must not differ to a check.
     """
@@ -273,8 +273,15 @@ class SelectAccountForm(_DecisionForm):
     answers = frozenset({"continue", "another"})
 
 
+class LevelForm(_DecisionForm):
+    """Go back to the portal that asks for a higher level, or go on as another person."""
+
+    purpose = "level"
+    answers = frozenset({"back", "another"})
+
+
 class SignOutForm(_DecisionForm):
-    """Sign out everywhere, or stay."""
+    """Sign out of every portal of this browser, or stay."""
 
     purpose = "sign-out"
     answers = frozenset({"sign-out", "stay"})

@@ -156,6 +156,7 @@ class AuthenticatorEntry:
 TO_PORTAL: Final = N_("Back to the portal")
 TO_MY_PAGE: Final = N_("Go to my page")
 TO_FIRST_PAGE: Final = N_("To the first page")
+TO_SIGN_IN: Final = N_("Sign in")
 
 CLAIM_LABELS: Final[Mapping[str, str]] = {
     "name": N_("Full name"),

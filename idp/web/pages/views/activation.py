@@ -33,7 +33,7 @@ from idp.web.pages.forms import (
     NewPasswordForm,
 )
 from idp.web.pages.qr import qr_of
-from idp.web.pages.values import N_, TO_FIRST_PAGE, Link
+from idp.web.pages.values import N_, TO_SIGN_IN, Link
 from idp.web.protocol.answers import see_other
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Activations:
         form = self.desk.form(KeepCodesForm, request)
         if request.method == "POST" and not form.validate() and form.is_forged:
             return self.desk.page_error(request, "forged", status=403)
-        return PageAnswer("done.html", values={"kind": "activated", "onward": Link(TO_FIRST_PAGE, "/")})
+        return PageAnswer("done.html", values={"kind": "activated", "onward": Link(TO_SIGN_IN, "/sign-in")})
 
     # what is kept between the pages -------------------------------------------------------------------------------------------------------
 

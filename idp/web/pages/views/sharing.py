@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from idp.grants.model import OFFLINE
 from idp.interactions.model import AskConsent, ExplainLevel, SelectAccount
 from idp.oidc.claims import CLAIMS_OF_SCOPE, Attributes
-from idp.web.pages.forms import ConfirmForm, ConsentForm, SelectAccountForm
+from idp.web.pages.forms import ConsentForm, LevelForm, SelectAccountForm
 from idp.web.pages.values import N_, SCOPE_REASONS, SHOWN_DIGITS, Fact, Purpose
-from idp.web.pages.views.sign_in import Here, elsewhere, form_page, here
+from idp.web.pages.views.sign_in import Here, begin_anew, elsewhere, form_page, here
 
 if TYPE_CHECKING:
     from idp.web.door import Answer, PageAnswer
@@ -130,8 +130,10 @@ class Sharing:
         at = here(self.desk, interaction_id)
         if not isinstance(at.step, ExplainLevel) or at.standing is None:
             return elsewhere(at)
-        form = self.desk.form(ConfirmForm, at.request)
+        form = self.desk.form(LevelForm, at.request)
         if at.request.method == "POST" and form.validate():
+            if form.decision.data == "another":
+                return begin_anew(self.desk, at)
             self.desk.rooms.interactions.end(at.it)
             return self.desk.flow.refuse(at.asked, "unmet_authentication_requirements")
         return form_page(

@@ -79,6 +79,12 @@ def form_page(desk: Desk, template: str, at: Here, form: Form, path: str, *, wan
     return desk.page(template, at.asked, wants=wants, status=form.status, form=form, action=at.base + path, **values)
 
 
+def begin_anew(desk: Desk, at: Here) -> Answer | PageAnswer:
+    """Begin the sign-in anew, as anybody: the session of this browser is left as it is until somebody else proves who they are."""
+    it = desk.rooms.interactions.settle(at.it, anew=desk.rooms.clock.now().timestamp())
+    return desk.flow.proceed(at.request, it)
+
+
 class SigningIn:
     """The pages on which something is proved."""
 
@@ -131,7 +137,7 @@ class SigningIn:
         form = self.desk.form(TotpForm, at.request)
         is_right = at.request.method == "POST" and form.validate()
         if form.is_for_another:
-            return self._begin_anew(at)
+            return begin_anew(self.desk, at)
         if is_right:
             session = self._session(at)
             if session is None:
@@ -142,11 +148,6 @@ class SigningIn:
             form.refuse("code", WRONG_TOTP)
         recovery = at.base + "/recovery-code" if RECOVERY_CODE in at.step.methods else None
         return self._page("totp.html", at, form, "/totp", recovery_url=recovery, wants="step_up")
-
-    def _begin_anew(self, at: Here) -> Answer | PageAnswer:
-        """Begin the sign-in anew: the session of this browser is left as it is until somebody else proves who they are."""
-        it = self.desk.rooms.interactions.settle(at.it, anew=self.desk.rooms.clock.now().timestamp())
-        return self.desk.flow.proceed(at.request, it)
 
     def recovery_code(self, interaction_id: str) -> Answer | PageAnswer:
         """Ask for a recovery code instead."""

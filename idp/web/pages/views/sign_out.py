@@ -15,7 +15,7 @@ from idp.sessions.model import NoSuchSession
 from idp.web.door import PageAnswer
 from idp.web.pages.application import read
 from idp.web.pages.forms import SignOutForm
-from idp.web.pages.values import TO_FIRST_PAGE, TO_PORTAL, Link
+from idp.web.pages.values import TO_FIRST_PAGE, TO_MY_PAGE, TO_PORTAL, Link
 from idp.web.protocol.answers import origin_of, see_other
 from idp.web.protocol.logout import SignOutRequest, SignOutUnreadable, read_sign_out
 
@@ -100,8 +100,9 @@ class SigningOut:
         form = self.desk.form(SignOutForm, request)
         if not form.validate():
             return self.desk.page_error(request, "forged", status=403)
-        if form.decision.data == "stay":
-            return see_other(asked.back_to or "/")
+        if form.decision.data == "stay":  # the portal's own page says that all is over: it is not led to
+            done = {"kind": "stayed", "onward": Link(TO_MY_PAGE, "/"), "ui_locales": asked.ui_locales}
+            return PageAnswer("done.html", values=done) if asked.client is not None else see_other("/")
         session = self.desk.session(request)
         dropped = self.desk.cookies.drop(self.desk.cookies.session)
         if session is None:
