@@ -204,7 +204,7 @@ def test_an_activation_code_from_the_counter_becomes_an_account_in_three_pages(
     person.page.locator("#kept").check()
     person.press("#continue")
     assert person.place == "provider/activated"
-    person.press("#continue").press("#sign-in").give_password(account)
+    person.press("#continue").give_password(account)
     assert person.place == "provider/"
     assert person.heading == someone.full_name
 
