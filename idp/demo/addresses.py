@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from idp.demo.children import wait_until
 from idp.kernel.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ class Addresses:
         """The origins that the provider has to call: the portals, to tell them of a sign-out."""
         return self.national, self.provincial
 
-    def require_free(self) -> None:
-        """Let only free ports pass.
+    def require_free(self, *, within: float = 0.0) -> None:
+        """Let only free ports pass, or such as become free within so many seconds.
 
         Raises:
             PortTaken: one is taken; which, and what to set.
@@ -67,7 +69,7 @@ class Addresses:
         places = {"IDP_ISSUER": self.bind, "NATIONAL_PORTAL_URL": self.national, "PROVINCIAL_PORTAL_URL": self.provincial}
         for name, address in places.items():
             host, port = _place(address)
-            if not _is_free(host, port):
+            if not wait_until(partial(_is_free, host, port), within=within):
                 example = f"{name}=http://localhost:{port + 100}"
                 raise PortTaken(f"port {port} is taken by another program: stop it, or choose another port, such as {example}")
 

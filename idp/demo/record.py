@@ -83,6 +83,11 @@ def forget_running(var: Path) -> None:
     (var / RUNNING).unlink(missing_ok=True)
 
 
+def has_record(var: Path) -> bool:
+    """Return whether a demo runs on `var`, or ran and could not say that it ended."""
+    return (var / RUNNING).exists()
+
+
 def find_running(var: Path) -> Running | None:
     """Return the demo that runs on `var`, or None. What a killed launcher left is none."""
     try:

@@ -28,6 +28,7 @@ from idp.demo.record import (
     changed_kept,
     find_running,
     forget_running,
+    has_record,
     read_kept,
     write_private,
     write_running,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 CHECKOUT: Final = Path(__file__).parents[2]
 DECLARATIONS: Final = CHECKOUT / "clients" / "declarations"
+_LEFT_BEHIND_FOR: Final = 20.0
+"""Seconds. What a killed launcher had started ends by itself, after it answered what it was asked."""
 _PORTALS: Final = {"national": "national-portal", "provincial": "provincial-portal"}
 _ENGINES: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_WORKER_URL", "REDIS_URL")
 
@@ -103,7 +106,8 @@ class Demo:
         if running is not None:
             at = running.settings.get(PREFIX + "ISSUER")
             raise AlreadyRuns(f"a demo runs on {self.var} already, at {at}: stop it, see it by idp demo --json, or set another IDP_VAR")
-        self.addresses.require_free()
+        # A record of a demo that does not run: its launcher was killed, and what it had started is ending.
+        self.addresses.require_free(within=_LEFT_BEHIND_FOR if has_record(self.var) else 0.0)
         before = signal.signal(signal.SIGTERM, _interrupt)
         try:
             self._say(f"starting PostgreSQL and Valkey in {self.var}")

@@ -32,7 +32,7 @@ def test_a_person_sees_their_sessions_and_consents_and_withdraws_one(demo: Runni
     assert citizen.page.locator("form[action='/sessions/end']").count() == 0  # this browser's is the only session
     consents = citizen.page.locator(".entry", has=citizen.page.locator("form[action='/consents/withdraw']"))
     assert consents.count() == 1
-    assert {"vi": "Cổng Dịch vụ công tỉnh", "en": "Provincial public service portal"}[language] in consents.inner_text()
+    assert {"vi": "Cổng Dịch vụ công tỉnh", "en": "Provincial portal"}[language] in consents.inner_text()
 
     citizen.press("form[action='/consents/withdraw'] button")
     assert citizen.place == "provider/consents/withdraw"

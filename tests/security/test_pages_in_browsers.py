@@ -94,7 +94,8 @@ def require_inert(page: Answered) -> None:
     assert [text for given, text in reader.scripts if text.strip() and text != 'document.getElementById("answer").submit()'] == []
     assert reader.handlers == []
     assert not reader.tags & {"iframe", "object", "embed", "base", "img", "math", "frame", "applet"}
-    assert [each for each in reader.addresses if not re.match(r"(/(?![/\\])|#|https://(plain|strong|checked)\d+\.example)", each)] == []
+    ours = r"(/(?![/\\])|#|https://(plain|strong|checked)\d+\.example|otpauth://totp/M%E1%BB%99t%20C%E1%BB%ADa:[\w%.-]+\?secret=[A-Z2-7]+&)"
+    assert [each for each in reader.addresses if not re.match(ours, each)] == []
     assert "49" not in re.findall(r">\s*(49)\s*<", page.text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -50,6 +51,18 @@ def test_a_taken_port_is_named_with_its_variable() -> None:
         addresses = read_addresses({"IDP_ISSUER": f"http://localhost:{port}"})
         with pytest.raises(PortTaken, match=rf"port {port} is taken .* IDP_ISSUER=http://localhost:{port + 100}"):
             addresses.require_free()
+
+
+def test_a_port_that_what_was_left_behind_still_holds_is_waited_for() -> None:
+    """After a kill: the provider of the launcher before finishes what it was asked."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    addresses = read_addresses({"IDP_ISSUER": f"http://localhost:{taken.getsockname()[1]}"})
+    leaving = threading.Timer(0.3, taken.close)
+    leaving.start()
+    addresses.require_free(within=10)
+    leaving.join()
 
 
 def test_demo_settings_take_the_engines_of_their_own_folder_and_no_others(tmp_path: Path) -> None:
