@@ -21,24 +21,23 @@ CORE = {
     "totp": ("csrf_token", "code"),
     "recovery_code": ("csrf_token", "code"),
     "enrol": ("csrf_token", "code"),
-    "recovery_codes": ("csrf_token",),
+    "recovery_codes": ("csrf_token", "kept"),
     "consent": ("csrf_token", "decision"),
     "account": ("csrf_token", "decision"),
-    "level": ("csrf_token",),
+    "level": ("csrf_token", "decision"),
     "activate": ("csrf_token", "username", "code"),
     "activate_password": ("csrf_token", "password", "repeat"),
     "activate_second_factor": ("csrf_token", "code"),
-    "activated": ("csrf_token",),
+    "activate_recovery_codes": ("csrf_token", "kept"),
     "sign_out_confirm": ("csrf_token", "decision"),
     "end_session": ("csrf_token", "subject"),
     "withdraw_consent": ("csrf_token", "subject"),
 }
-"""The fields without which a form does nothing: of each example, one at least is not as the page had it. Recovery codes were shown
-already: kept or not, the page goes on."""
+"""The fields without which a form does nothing: of each example, one at least is not as the page had it."""
 GUESSED = {"sign_in", "totp", "recovery_code"}
 GUESSES = {"audit_event", "guess_allowance"}
 """Where a wrong password or code counts, and is on the record: nothing else may change, and for other forms not even that."""
-ANSWERS = {"allow", "refuse", "continue", "another", "sign-out", "stay"}
+ANSWERS = {"allow", "refuse", "continue", "another", "back", "sign-out", "stay"}
 """What buttons say: somebody's decision, and no broken form."""
 MOST_PAIRS = 100
 

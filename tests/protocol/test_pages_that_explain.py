@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from idp.grants.purge import Purge
+from idp.storage.breaker import EngineAway
 from tests.support.journeys import Journeys
 from tests.support.provider import OPERATOR, Browser, Person, Provider
 
@@ -123,3 +124,41 @@ def test_whose_refresh_token_was_used_twice_is_told_on_their_own_page(op: Provid
     op.clock.advance(timedelta(days=2))
     purge.purge()
     assert told not in own_page(person)
+
+
+@pytest.mark.parametrize("way", ["recovery_codes", "activate_recovery_codes"])
+def test_recovery_codes_stand_until_they_are_said_to_be_kept(journeys: Journeys, op: Provider, way: str) -> None:
+    """A reload, help and the way back lose nothing; whoever has not ticked the box is asked to; another browser is shown nothing."""
+    browser = journeys.pages[way]()
+    place = browser.at
+    assert browser.page is not None
+    codes = re.findall(r"<li><code>(.*?)</code>", browser.page.text)
+    assert len(codes) == 10
+    browser.open("/help")
+    assert re.findall(r"<li><code>(.*?)</code>", browser.open(place).text) == codes
+    assert re.findall(r"<li><code>(.*?)</code>", browser.open(place + "?lang=en").text) == codes
+    other = Browser(op, {**browser.cookies, "motcua-browser": "x" * 43})
+    assert "<li><code>" not in other.open(place).text
+    unticked = browser.submit()
+    assert re.findall(r"<li><code>(.*?)</code>", unticked.text) == codes
+    assert "Đánh dấu" in unticked.text or "Tick the box" in unticked.text
+    browser.submit(kept="y")
+    assert not browser.at.endswith("/recovery-codes")
+    assert "<li><code>" not in browser.open(place).text
+
+
+def test_recovery_codes_that_cannot_be_kept_are_shown_at_once(journeys: Journeys, op: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were made; that Redis is away is no reason to lose them."""
+    browser = journeys.at_activate_second_factor()
+    code = journeys.offered_code(browser)
+    put = op.rooms.ephemeral.put
+
+    def away(key: str, value: bytes, *, keep_for: timedelta) -> None:
+        if key.startswith("recovery-codes:"):
+            raise EngineAway("redis", retry_after=1)
+        put(key, value, keep_for=keep_for)
+
+    monkeypatch.setattr(op.rooms.ephemeral, "put", away)
+    assert browser.submit(code=code).text.count("<li><code>") == 10
+    browser.submit(kept="y")
+    assert browser.at == "/activated"

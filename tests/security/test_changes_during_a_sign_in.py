@@ -106,11 +106,11 @@ def test_a_person_cannot_begin_at_the_second_step_of_an_activation(journeys: Jou
     base = browser.at.removesuffix("/password")
     browser.open(base + "/second-factor")
     assert browser.at == base + "/password"
-    for page in ("/password", "/second-factor"):
+    for page in ("/password", "/second-factor", "/recovery-codes"):
         assert Browser(op).open(base + page).status == 400
         assert journeys.at_sign_in().open(base + page).status == 400
     filled = journeys.filled("activate_second_factor")
-    assert filled.send(Sec_Fetch_Site="same-origin").status == 200
+    assert filled.send(Sec_Fetch_Site="same-origin").location.endswith("/recovery-codes")
     assert filled.send(Sec_Fetch_Site="same-origin").status == 400
     assert filled.browser.open(filled.action.replace("second-factor", "password")).status == 400
 

@@ -35,7 +35,7 @@ FORMS = (
     "activate",
     "activate_password",
     "activate_second_factor",
-    "activated",
+    "activate_recovery_codes",
     "sign_out_confirm",
     "end_session",
     "withdraw_consent",
@@ -103,6 +103,7 @@ class Journeys:
         """A browser that has just set up an authenticator application: its recovery codes are shown."""
         browser = self.at_enrol()
         browser.submit(code=self.offered_code(browser))
+        assert browser.at.endswith("/recovery-codes"), browser.at
         return browser
 
     def at_consent(self, person: Person | None = None) -> Browser:
@@ -185,6 +186,13 @@ class Journeys:
         assert browser.page is not None
         return browser.page.text.partition('id="secret">')[2].partition("</code>")[0].replace(" ", "").strip()
 
+    def at_activate_recovery_codes(self) -> Browser:
+        """A browser that completed an activation: its recovery codes are shown."""
+        browser = self.at_activate_second_factor()
+        browser.submit(code=self.offered_code(browser))
+        assert browser.at.endswith("/recovery-codes"), browser.at
+        return browser
+
     # the inventory -------------------------------------------------------------------------------------------------------------------
 
     @property
@@ -202,6 +210,7 @@ class Journeys:
             "activate": lambda: self.at_activate()[0],
             "activate_password": self.at_activate_password,
             "activate_second_factor": self.at_activate_second_factor,
+            "activate_recovery_codes": self.at_activate_recovery_codes,
             "activated": lambda: self.at("/activated"),
             "home": self.at_home,
             "sign_out": self.at_sign_out,
@@ -254,10 +263,8 @@ class Journeys:
         browser = self.at_activate_second_factor()
         return Filled.of(browser, code=self.offered_code(browser))
 
-    def _fill_activated(self) -> Filled:
-        browser = self.at_activate_second_factor()
-        browser.submit(code=self.offered_code(browser))
-        return Filled.of(browser, kept="y")
+    def _fill_activate_recovery_codes(self) -> Filled:
+        return Filled.of(self.at_activate_recovery_codes(), kept="y")
 
     def _fill_sign_out_confirm(self) -> Filled:
         return Filled.of(self.at_sign_out(), decision="sign-out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from idp.authenticators.model import (
@@ -16,7 +16,7 @@ from idp.authenticators.model import (
     PasswordUnreadable,
     TotpRefused,
 )
-from idp.enrolment.model import Activated, ActivationCodeRefused, NewSecondFactor
+from idp.enrolment.model import ActivationCodeRefused, NewSecondFactor
 from idp.kernel.digests import base64url, digest, new_bearer
 from idp.kernel.encoding import decode_kept
 from idp.kernel.sealing import DoesNotOpen
@@ -34,6 +34,7 @@ from idp.web.pages.forms import (
 )
 from idp.web.pages.qr import qr_of
 from idp.web.pages.values import N_, TO_SIGN_IN, Link
+from idp.web.pages.views.recovery_codes import UnkeptCodes
 from idp.web.protocol.answers import see_other
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
     from idp.web.pages.forms import Form
+    from idp.web.pages.views.recovery_codes import FreshCodes
 
 PASSWORD_WORDS: Final[Mapping[type[PasswordRefused], str]] = {
     PasswordTooShort: N_("Use 10 characters or more."),
@@ -67,10 +69,11 @@ class Pending:
 
 
 class Activations:
-    """The three pages of an activation."""
+    """The three pages of an activation, and those behind it."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.codes = UnkeptCodes(desk)
 
     def code(self) -> Answer | PageAnswer:
         """Ask for personal number and activation code; nothing is used up yet."""
@@ -133,7 +136,10 @@ class Activations:
                 return see_other(f"/activate/{name}/password")
             else:
                 self._forget(name)
-                return self._codes_page(request, activating, activated)
+                fresh = self.codes.make(activated.recovery_codes, activating.full_name)
+                if self.codes.keep(name, self._browser(request), fresh):
+                    return see_other(f"/activate/{name}/recovery-codes")
+                return self._codes_page(request, name, fresh)
         uri = self.desk.rooms.totp.uri(pending.secret, activating.full_name)
         return self._page(
             "enrol_totp.html",
@@ -145,24 +151,30 @@ class Activations:
             secret=pending.secret,
         )
 
-    def _codes_page(self, request: Request, activating: Activating, activated: Activated) -> PageAnswer:
-        form = self.desk.form_for(KeepCodesForm, self._browser(request))
-        return self._page(
-            "recovery_codes.html",
-            form,
-            "/activated",
-            3,
-            codes=activated.recovery_codes,
-            name=activating.full_name,
-            made_at=self.desk.rooms.clock.now().astimezone(UTC),
-        )
-
-    def activated(self) -> PageAnswer:
-        """Say that the account is ready; the recovery codes are not shown again, kept or not."""
+    def recovery_codes(self, name: str) -> Answer | PageAnswer:
+        """Show the codes that came with the account, until their owner says that they are kept."""
         request = read()
+        fresh = self.codes.find(name, self._browser(request))
+        if request.method != "POST":
+            if fresh is None:
+                raise ActivationCodeRefused
+            return self._codes_page(request, name, fresh)
         form = self.desk.form(KeepCodesForm, request)
-        if request.method == "POST" and not form.validate() and form.is_forged:
+        is_kept = form.validate()
+        if form.is_forged:
             return self.desk.page_error(request, "forged", status=403)
+        if fresh is not None and not is_kept:
+            return self._codes_page(request, name, fresh, form)
+        self.codes.forget(name)
+        return see_other("/activated")
+
+    def _codes_page(self, request: Request, name: str, fresh: FreshCodes, form: KeepCodesForm | None = None) -> PageAnswer:
+        form = form or self.desk.form_for(KeepCodesForm, self._browser(request))
+        return self._page("recovery_codes.html", form, f"/activate/{name}/recovery-codes", 3, **fresh.values())
+
+    @staticmethod
+    def activated() -> PageAnswer:
+        """Say that the account is ready."""
         return PageAnswer("done.html", values={"kind": "activated", "onward": Link(TO_SIGN_IN, "/sign-in")})
 
     # what is kept between the pages -------------------------------------------------------------------------------------------------------
@@ -208,4 +220,5 @@ def register(pages: PageApplication, desk: Desk) -> None:
     pages.page("/activate", "activate", activations.code, methods=both)
     pages.page("/activate/<name>/password", "activate_password", activations.password, methods=both)
     pages.page("/activate/<name>/second-factor", "activate_second_factor", activations.second_factor, methods=both)
-    pages.page("/activated", "activated", activations.activated, methods=both)
+    pages.page("/activate/<name>/recovery-codes", "activate_recovery_codes", activations.recovery_codes, methods=both)
+    pages.page("/activated", "activated", activations.activated, methods=["GET"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from idp.web.pages.forms import (
     TotpForm,
 )
 from idp.web.pages.qr import qr_of
+from idp.web.pages.views.recovery_codes import UnkeptCodes
 from idp.web.protocol.answers import see_other
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
     from idp.web.pages.forms import Form
+    from idp.web.pages.views.recovery_codes import FreshCodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class SigningIn:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.codes = UnkeptCodes(desk)
 
     def begin(self, interaction_id: str) -> Answer | PageAnswer:
         """Lead into an interaction: the browser is bound to it, and sent where it must go."""
@@ -182,7 +184,11 @@ class SigningIn:
             except SecondFactorHeld:
                 return see_other(at.base)
             else:
-                return self._codes_page(at, enrolled.recovery_codes, self.desk.cookies.set_session(enrolled.session.cookie))
+                cookie = self.desk.cookies.set_session(enrolled.session.cookie)
+                fresh = self.codes.make(enrolled.recovery_codes, self.desk.rooms.accounts.person(at.standing.holder_id).full_name)
+                if self.codes.keep(at.it.id, self._browser(at.request), fresh):
+                    return see_other(at.base + "/recovery-codes", cookie)
+                return self.desk.with_headers(self._codes_page(at, fresh), cookie)
         person = self.desk.rooms.accounts.person(at.standing.holder_id)
         offered = None
         if at.it.enrolling:  # the same picture again, in the other language or after a wrong code: it may be scanned already
@@ -194,32 +200,27 @@ class SigningIn:
             "enrol_totp.html", at, form, "/enrol", uri=offered.uri, qr=qr_of(offered.uri), secret=offered.secret, wants="step_up"
         )
 
-    def _codes_page(self, at: Here, codes: tuple[str, ...], cookie: tuple[str, str]) -> PageAnswer:
-        standing = at.standing
-        assert standing is not None  # noqa: S101 - the caller enrolled in it
-        person = self.desk.rooms.accounts.person(standing.holder_id)
-        browser = self.desk.cookies.find(at.request.cookies, self.desk.cookies.browser) or ""
-        form = self.desk.form_for(KeepCodesForm, browser)
-        page = self._page(
-            "recovery_codes.html",
-            at,
-            form,
-            "/recovery-codes",
-            codes=codes,
-            name=person.full_name,
-            made_at=self.desk.rooms.clock.now().astimezone(UTC),
-            wants="step_up",
-        )
-        return self.desk.with_headers(page, cookie)
+    def recovery_codes(self, interaction_id: str) -> Answer | PageAnswer:
+        """Show the codes that were just made, until their owner says that they are kept; then go on."""
+        at = here(self.desk, interaction_id)
+        fresh = self.codes.find(at.it.id, self._browser(at.request))
+        if at.request.method != "POST":
+            return self.desk.flow.proceed(at.request, at.it) if fresh is None else self._codes_page(at, fresh)
+        form = self.desk.form(KeepCodesForm, at.request)
+        is_kept = form.validate()
+        if form.is_forged:
+            return self.desk.page_error(at.request, "forged", status=403)
+        if fresh is not None and not is_kept:
+            return self._codes_page(at, fresh, form)
+        self.codes.forget(at.it.id)
+        return self.desk.flow.proceed(at.request, at.it)
 
-    def codes_kept(self, interaction_id: str) -> Answer | PageAnswer:
-        """Go on after the recovery codes were shown: they are not shown again, kept or not."""
-        request = read()
-        it = self.desk.interaction(request, interaction_id)
-        form = self.desk.form(KeepCodesForm, request)
-        if request.method == "POST" and not form.validate() and form.is_forged:
-            return self.desk.page_error(request, "forged", status=403)
-        return self.desk.flow.proceed(request, it)
+    def _codes_page(self, at: Here, fresh: FreshCodes, form: KeepCodesForm | None = None) -> PageAnswer:
+        form = form or self.desk.form_for(KeepCodesForm, self._browser(at.request))
+        return self._page("recovery_codes.html", at, form, "/recovery-codes", wants="step_up", **fresh.values())
+
+    def _browser(self, request: Request) -> str:
+        return self.desk.cookies.find(request.cookies, self.desk.cookies.browser) or ""
 
     def _session(self, at: Here) -> LiveSession | None:
         return self.desk.session(at.request)
@@ -237,4 +238,4 @@ def register(pages: PageApplication, desk: Desk) -> None:
     pages.page("/i/<interaction_id>/totp", "totp", signing_in.totp, methods=both)
     pages.page("/i/<interaction_id>/recovery-code", "recovery_code", signing_in.recovery_code, methods=both)
     pages.page("/i/<interaction_id>/enrol", "enrol", signing_in.enrol, methods=both)
-    pages.page("/i/<interaction_id>/recovery-codes", "recovery_codes", signing_in.codes_kept, methods=both)
+    pages.page("/i/<interaction_id>/recovery-codes", "recovery_codes", signing_in.recovery_codes, methods=both)
