@@ -30,6 +30,7 @@ from idp.oidc.errors import DESCRIPTIONS
 from idp.settings import PREFIX, Settings, _unsafe
 from idp.web.pages.application import create_pages
 from idp.web.pages.views.standing_pages import static_file
+from idp.web.protocol.health import Health
 
 ROOT: Final = Path(__file__).parents[1]
 REFERENCE: Final = ROOT / "docs" / "reference"
@@ -278,7 +279,7 @@ def known_routes() -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str
     nothing = cast("Any", _Nothing())
     protocol = []
     for path, methods in protocol_routes(nothing, nothing, nothing).items():
-        meanings = [summary(_documented(endpoint)) for endpoint in methods.values()]
+        meanings = [HEALTH.get(path) or summary(_documented(endpoint)) for endpoint in methods.values()]
         protocol.append((f"`{path}`", " ".join(sorted(methods)), next(each for each in meanings if each)))
     application = create_pages(nothing, nothing)
     people = []
@@ -287,6 +288,10 @@ def known_routes() -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str
         verbs = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
         people.append((f"`{rule.rule}`", " ".join(verbs), summary(view) or summary(static_file)))
     return protocol, people
+
+
+HEALTH = {path: summary(view) for path, view in (("/health/live", Health.live), ("/health/ready", Health.ready))}
+"""They are asked of an object that is not made here."""
 
 
 class _Nothing:

@@ -190,7 +190,7 @@ class NumberRefused(Refusal):
 
 
 class NumberTaken(Refusal):
-    """Another person has or had this personal number."""
+    """Another person has or had this personal number: idp accounts show finds who has it."""
 
     code = "accounts.number_taken"
 

@@ -29,7 +29,7 @@ class NoSuchPerson(Refusal):
 
 
 class NoSuchEvidence(Refusal):
-    """The person has no such evidence."""
+    """No evidence has this id: idp accounts evidence list prints what there is."""
 
     code = "assurance.no_such_evidence"
 

@@ -63,8 +63,10 @@ class Levels:
         """Do what `add_evidence` does within a transaction."""
         now = self._clock.now()
         self._policy.require_kind(fact.kind)
-        if fact.checked_at > now or (fact.expires_at is not None and fact.expires_at <= fact.checked_at):
-            raise CheckedInFuture(fact.kind)
+        if fact.checked_at > now:
+            raise CheckedInFuture("checked_at: lies in the future")
+        if fact.expires_at is not None and fact.expires_at <= fact.checked_at:
+            raise CheckedInFuture("expires_at: is not after checked_at")
         person = self._hold(transaction, person_id)
         evidence_id = new_id(now)
         transaction.run(

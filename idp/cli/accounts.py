@@ -45,13 +45,13 @@ accounts.add_command(evidence)
 @click.option("--from", "source", type=click.File(encoding="utf-8"), help="Read the fields from a JSON file; - is standard input.")
 @click.option("--type", "person_type", type=click.Choice([each.value for each in PersonType]), help="Who it is to the law [citizen].")
 @click.option("--number", "personal_number", help="Personal number. Other accounts of this machine see options: prefer --from.")
-@click.option("--name", "full_name")
+@click.option("--name", "full_name", help="Full name, as the identity card has it.")
 @click.option("--born", "birth_date", metavar="YYYY-MM-DD")
 @click.option("--sex", type=click.Choice([each.value for each in Sex]))
 @click.option("--nationality", metavar="XX", help="ISO 3166-1 alpha-2 [the country of this installation].")
-@click.option("--phone")
-@click.option("--email")
-@click.option("--address")
+@click.option("--phone", help="As people here write it, or with the country's code.")
+@click.option("--email", help="One address.")
+@click.option("--address", help="Place of residence.")
 @click.option("--locale", metavar="xx", help="Language the person is spoken to in [that of the country].")
 @operated
 @answering
@@ -88,7 +88,7 @@ def _read(source: TextIO | None) -> dict[str, Any]:
 def _declaration(given: dict[str, Any]) -> PersonDeclaration:
     missing = [name for name in _NEEDED if not given.get(name)]
     if missing:
-        raise click.UsageError(f"missing: {', '.join(missing)}")
+        raise click.UsageError(f"Missing: {', '.join(missing)}. Give --number, --name, --born and --sex, or --from FILE.")
     try:
         birth_date = date.fromisoformat(given.pop("birth_date"))
     except ValueError:

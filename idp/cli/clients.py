@@ -181,7 +181,7 @@ def _state(client: Client, now: datetime) -> str:
 
 @clients.command("disable")
 @click.argument("client_id", metavar="CLIENT")
-@click.option("--reason", required=True, help="Why, for the record and for the page that people see.")
+@click.option("--reason", required=True, help="Why, for the record.")
 @click.option("--keep-grants", is_flag=True, help="Let what was issued before count again once the client is enabled.")
 @operated
 @answering

@@ -67,7 +67,7 @@ def list_(frame: Frame, origin: Origin, account: str) -> None:
 def end(frame: Frame, origin: Origin, session_id: UUID | None, account: str | None) -> None:
     """End one session, or all of an account; the portals they reached are told."""
     if (session_id is None) == (account is None):
-        raise click.UsageError("name one session, or --account ACCOUNT")
+        raise click.UsageError("Name one session, or --account ACCOUNT.")
     ended = told = 0
     with opened_rooms() as rooms:
         if session_id is not None:

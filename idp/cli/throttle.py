@@ -28,7 +28,7 @@ def throttle() -> None:
 def reset(frame: Frame, origin: Origin, account: str | None, reason: str, *, addresses: bool) -> None:
     """Give an ACCOUNT all its guesses again, of every kind and from every device; or let every address begin anew."""
     if (account is None) != addresses:
-        raise click.UsageError("name either an ACCOUNT or --addresses")
+        raise click.UsageError("Name either an ACCOUNT or --addresses.")
     with opened_rooms() as rooms:
         if account is not None:
             account_id = account_id_of(rooms, account)

@@ -32,13 +32,13 @@ DEFAULT_LOCALE: Final = "vi"
 
 
 class ClientUnknown(Refusal):
-    """No client has this id."""
+    """No client has this id: idp clients list prints them all."""
 
     code = "clients.unknown"
 
 
 class SecretNotUsed(Refusal):
-    """A client that authenticates without a secret has none to rotate."""
+    """A client that authenticates without a secret has none to rotate: import its new keys instead."""
 
     code = "clients.secret_not_used"
 

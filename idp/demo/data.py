@@ -59,7 +59,7 @@ PERSONAS: Final = (
     Persona("mức 1 · level 1", 1),
     Persona("mức 0 · level 0, self-asserted", 0),
     Persona("chưa có yếu tố thứ hai · no second factor yet", 1, has_second_factor=False),
-    Persona("đang bị khóa · locked", 2, is_locked=True),
+    Persona("đang bị khoá · locked", 2, is_locked=True),
 )
 
 

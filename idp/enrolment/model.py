@@ -59,7 +59,7 @@ class SecondFactorRequired(Refusal):
 
 
 class NotActivatable(Refusal):
-    """The account is locked or closed: no code is issued for it."""
+    """The account is locked or closed: no code is issued for it. Locks are lifted by idp accounts unlock."""
 
     code = "enrolment.not_activatable"
 

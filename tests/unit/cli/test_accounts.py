@@ -42,7 +42,7 @@ def test_a_person_is_entered_from_a_file_and_found_by_number_and_by_id(command: 
         ({"birth_date": "31/01/1990"}, "birth_date: not a day such as 1990-01-31"),
         ({"sex": "F"}, "sex: not one of male, female"),
         ({"person_type": "tourist"}, "person_type: not one of citizen, foreigner, identity_certificate"),
-        ({"full_name": ""}, "missing: full_name"),
+        ({"full_name": ""}, "Missing: full_name"),
         ({"phone": "12"}, "phone: "),
     ],
 )
@@ -106,7 +106,7 @@ def test_the_same_number_twice_is_refused(command: Command) -> None:
         *("--born", person.birth_date.isoformat(), "--sex", person.sex.value),
     )
     assert again.code == 1
-    assert again.err == "idp: Another person has or had this personal number.\n"
+    assert again.err == "idp: Another person has or had this personal number: idp accounts show finds who has it.\n"
 
 
 @pytest.mark.parametrize(

@@ -182,4 +182,4 @@ def test_a_fresh_secret_is_printed_once(command: Command, tmp_path: Path) -> Non
     one = command("clients", "rotate-secret", "--json", "rotated").document["client_secret"]
     two = command("clients", "rotate-secret", "--json", "rotated").document["client_secret"]
     assert one != two
-    assert command("clients", "rotate-secret", "absent").err == "idp: No client has this id. (absent)\n"
+    assert command("clients", "rotate-secret", "absent").err == "idp: No client has this id: idp clients list prints them all. (absent)\n"
