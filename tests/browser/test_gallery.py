@@ -21,7 +21,7 @@ WORDS = [name for name in NAMES if name.startswith(("done-", "error-"))]
 SHAPES = [name for name in NAMES if name not in WORDS] + ["done-activated", "error-address_unknown", "error-not_found"]
 SHAPES += ["error-request_unreadable-technical"]
 # One of each kind of part: colours are the same everywhere.
-DARK = ["sign-in-wrong", "enrol", "codes-unkept", "consent-everything", "home-signed-in", "home-new", "signed-out-missed"]
+DARK = ["sign-in-wrong", "enrol", "consent-everything", "home-signed-in", "home-new", "signed-out-missed"]
 DARK += ["signed-out-pending", "signed-out-every-state", "error-address_unknown", "too-many", "home"]
 
 

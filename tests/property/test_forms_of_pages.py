@@ -21,14 +21,14 @@ CORE = {
     "totp": ("csrf_token", "code"),
     "recovery_code": ("csrf_token", "code"),
     "enrol": ("csrf_token", "code"),
-    "recovery_codes": ("csrf_token", "kept"),
+    "recovery_codes": ("csrf_token",),
     "consent": ("csrf_token", "decision"),
     "account": ("csrf_token", "decision"),
-    "level": ("csrf_token", "decision"),
+    "level": ("csrf_token",),
     "activate": ("csrf_token", "username", "code"),
     "activate_password": ("csrf_token", "password", "repeat"),
     "activate_second_factor": ("csrf_token", "code"),
-    "activate_recovery_codes": ("csrf_token", "kept"),
+    "activate_recovery_codes": ("csrf_token",),
     "sign_out_confirm": ("csrf_token", "decision"),
     "end_session": ("csrf_token", "subject"),
     "withdraw_consent": ("csrf_token", "subject"),
@@ -37,7 +37,7 @@ CORE = {
 GUESSED = {"sign_in", "totp", "recovery_code"}
 GUESSES = {"audit_event", "guess_allowance"}
 """Where a wrong password or code counts, and is on the record: nothing else may change, and for other forms not even that."""
-ANSWERS = {"allow", "refuse", "continue", "another", "back", "sign-out", "stay"}
+ANSWERS = {"allow", "refuse", "continue", "another", "sign-out", "stay"}
 """What buttons say: somebody's decision, and no broken form."""
 MOST_PAIRS = 100
 

@@ -128,7 +128,7 @@ def test_whose_refresh_token_was_used_twice_is_told_on_their_own_page(op: Provid
 
 @pytest.mark.parametrize("way", ["recovery_codes", "activate_recovery_codes"])
 def test_recovery_codes_stand_until_they_are_said_to_be_kept(journeys: Journeys, op: Provider, way: str) -> None:
-    """A reload, help and the way back lose nothing; whoever has not ticked the box is asked to; another browser is shown nothing."""
+    """A reload, help and the way back lose nothing; another browser is shown nothing."""
     browser = journeys.pages[way]()
     place = browser.at
     assert browser.page is not None
@@ -139,10 +139,10 @@ def test_recovery_codes_stand_until_they_are_said_to_be_kept(journeys: Journeys,
     assert re.findall(r"<li><code>(.*?)</code>", browser.open(place + "?lang=en").text) == codes
     other = Browser(op, {**browser.cookies, "motcua-browser": "x" * 43})
     assert "<li><code>" not in other.open(place).text
-    unticked = browser.submit()
-    assert re.findall(r"<li><code>(.*?)</code>", unticked.text) == codes
-    assert "Đánh dấu" in unticked.text or "Tick the box" in unticked.text
-    browser.submit(kept="y")
+    forged = browser.submit(csrf_token="x" * 43)
+    assert forged.status == 403
+    assert re.findall(r"<li><code>(.*?)</code>", browser.open(place).text) == codes
+    browser.submit()
     assert not browser.at.endswith("/recovery-codes")
     assert "<li><code>" not in browser.open(place).text
 
@@ -160,5 +160,5 @@ def test_recovery_codes_that_cannot_be_kept_are_shown_at_once(journeys: Journeys
 
     monkeypatch.setattr(op.rooms.ephemeral, "put", away)
     assert browser.submit(code=code).text.count("<li><code>") == 10
-    browser.submit(kept="y")
+    browser.submit()
     assert browser.at == "/activated"

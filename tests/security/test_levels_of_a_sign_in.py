@@ -57,7 +57,7 @@ def test_whoever_has_none_can_set_one_up_and_it_counts(journeys: Journeys, op: P
     assert secret in wrong.text.replace(" ", "")
     page = browser.submit(code=pyotp.TOTP(secret).at(op.clock.now()))
     assert page.text.count("<li><code>") == 10
-    answered = browser.sign_in(person, browser.submit(kept="y"))
+    answered = browser.sign_in(person, browser.submit())
     claims = claims_of(journeys.strong.redeem(answered.parameters["code"]).json["id_token"])
     assert (claims["aal"], claims["amr"]) == (2, ["mfa", "otp", "pwd"])
 
@@ -67,10 +67,14 @@ def test_whoever_has_none_can_set_one_up_and_it_counts(journeys: Journeys, op: P
     assert "code" in (again.page or Answered(0, [], b"")).parameters
 
 
-def test_the_recovery_codes_are_shown_once(journeys: Journeys) -> None:
-    """ASVS 6.4.1: going back or reloading does not show them again."""
+def test_the_recovery_codes_are_shown_until_they_are_kept(journeys: Journeys) -> None:
+    """No other page shows them, and once their owner went on, none does."""
     browser = journeys.at_recovery_codes()
     base = base_of(browser)
+    for page in ("enrol", ""):
+        assert "<li><code>" not in browser.open(f"{base}/{page}".rstrip("/")).text
+    browser.open(base + "/recovery-codes")
+    browser.submit()
     for page in ("recovery-codes", "enrol", ""):
         assert "<li><code>" not in browser.open(f"{base}/{page}".rstrip("/")).text
 
@@ -121,7 +125,7 @@ def test_a_level_that_cannot_be_met_is_said_and_the_way_back_tells_the_portal(jo
     for page in PAGES:
         browser.open(f"{base}/{page}".rstrip("/"))
         assert browser.at == base + "/level"
-    answered = browser.submit(decision="back")
+    answered = browser.submit()
     assert answered.parameters == {"error": "unmet_authentication_requirements", "error_description": "The required level of assurance was not met.", "state": "the-state", "iss": "http://localhost:8000"}
     assert browser.send("GET", base).status == 400
     assert browser.open(journeys.checked.ask(prompt="none")).parameters["error"] == "unmet_authentication_requirements"

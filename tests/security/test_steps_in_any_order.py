@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.support.journeys import STEP, Journeys
 from tests.support.provider import Answered, Browser, Person, Portal, Provider, claims_of
 
-PAGES = ("", "sign-in", "totp", "recovery-code", "enrol", "recovery-codes", "consent", "account", "level", "another")
+PAGES = ("", "sign-in", "totp", "recovery-code", "enrol", "recovery-codes", "consent", "account", "level")
 MINIMUM = {"plain": (0, 1), "strong": (0, 2), "checked": (2, 1)}
 KINDS = {"password": "know", "otp": "have", "rc": "have"}
 
@@ -162,7 +162,7 @@ def machine(op: Provider, journeys: Journeys, reached: list[str]) -> type[RuleBa
         @precondition(lambda self: self.has_form)
         @rule(decision=st.sampled_from(["allow", "allow", "refuse", "continue", "another", "sign-out", "nonsense", ""]))
         def decide(self, decision: str) -> None:
-            self.send({"decision": decision, "kept": "y"}, None, "", right=False)
+            self.send({"decision": decision}, None, "", right=False)
 
         def answer_truthfully(self, place: int, turns: int) -> None:
             """Answer what the page asks, so that the walk gets further than chance would."""

@@ -115,7 +115,7 @@ def _proofs() -> Iterable[Shot]:
     forged.validate()
     yield Shot("sign-in-forged", "sign_in.html", step | {"form": forged, "asker": NATION})
 
-    step = {"action": "/totp", "step": 2, "steps": 2, "recovery_url": "/recovery-code"}
+    step = {"action": "/totp", "step": 2, "steps": 2, "recovery_url": "/recovery-code", "number": "4471"}
     up = Asker(CAN_THO.name, CAN_THO.origin, "step_up")
     yield Shot("totp", "totp.html", step | {"form": form(forms.TotpForm), "asker": CAN_THO})
     wrong = form(forms.TotpForm, {"code": "123 456"})
@@ -148,7 +148,6 @@ def _enrolments() -> Iterable[Shot]:
     yield Shot("enrol-wrong", "enrol_totp.html", step | {"form": wrong, "asker": CAN_THO})
     step = {"action": "/codes", "step": 4, "steps": 4, "codes": CODES, "name": NAME, "made_at": AT}
     yield Shot("codes", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm)})
-    yield Shot("codes-unkept", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm, {})})
     for kind in ("activated", "session_ended", "consent_withdrawn", "stayed"):
         onward = Link(TO_SIGN_IN if kind == "activated" else TO_MY_PAGE, "/")
         yield Shot(f"done-{kind}", "done.html", {"kind": kind, "onward": onward})
@@ -161,6 +160,7 @@ def _decisions() -> Iterable[Shot]:
             Fact.of_claim("name", NAME),
             Fact.of_claim("birthdate", BORN),
             Fact.of_number("personal_number", "092188004471"),
+            Fact.of_subject(),
             Fact.of_level(2),
         ),
     )

@@ -241,7 +241,7 @@ class Journeys:
         return Filled.of(browser, code=self.offered_code(browser))
 
     def _fill_recovery_codes(self) -> Filled:
-        return Filled.of(self.at_recovery_codes(), kept="y")
+        return Filled.of(self.at_recovery_codes())
 
     def _fill_consent(self) -> Filled:
         return Filled.of(self.at_consent(), decision="allow")
@@ -250,7 +250,7 @@ class Journeys:
         return Filled.of(self.at_account(), decision="continue")
 
     def _fill_level(self) -> Filled:
-        return Filled.of(self.at_level(), decision="back")
+        return Filled.of(self.at_level())
 
     def _fill_activate(self) -> Filled:
         browser, number, code = self.at_activate()
@@ -264,7 +264,7 @@ class Journeys:
         return Filled.of(browser, code=self.offered_code(browser))
 
     def _fill_activate_recovery_codes(self) -> Filled:
-        return Filled.of(self.at_activate_recovery_codes(), kept="y")
+        return Filled.of(self.at_activate_recovery_codes())
 
     def _fill_sign_out_confirm(self) -> Filled:
         return Filled.of(self.at_sign_out(), decision="sign-out")

@@ -15,8 +15,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from wtforms import BooleanField, PasswordField, StringField
 from wtforms import Form as WtForm
+from wtforms import PasswordField, StringField
 from wtforms.csrf.core import CSRF, CSRFTokenField
 from wtforms.validators import InputRequired, StopValidation
 
@@ -184,7 +184,23 @@ class SignInForm(Form):
     password = PasswordField(N_("Password"), [_filled(N_("Enter your password.")), _within_bytes])
 
 
-class TotpForm(Form):
+class _OrAnotherForm(Form):
+    """A form whose last button, `another`, begins the sign-in anew as another person; any other sends what the form is for."""
+
+    decision = StringField()
+
+    def validate_decision(self, field: Field) -> None:
+        """Raise StopValidation for an answer that no button of this form gives."""
+        if field.data not in {None, "", "another"}:
+            raise StopValidation(N_("Choose one of the buttons."))
+
+    @property
+    def is_for_another(self) -> bool:
+        """Whether, once it is judged, it asks to begin anew; then nothing else has to be filled in."""
+        return self.decision.data == "another" and not self.decision.errors and not self.is_forged
+
+
+class TotpForm(_OrAnotherForm):
     """The six digits that an authenticator app shows (RFC 6238), or the decision to begin anew as `another` person."""
 
     purpose = "totp"
@@ -196,17 +212,6 @@ class TotpForm(Form):
         ],
         filters=[strip_spaces],
     )
-    decision = StringField()
-
-    def validate_decision(self, field: Field) -> None:
-        """Raise StopValidation for an answer that no button of this form gives."""
-        if field.data not in {None, "", "another"}:
-            raise StopValidation(N_("Choose one of the buttons."))
-
-    @property
-    def is_for_another(self) -> bool:
-        """Whether, once it is judged, it asks to begin anew; then it needs no code."""
-        return self.decision.data == "another" and not self.decision.errors and not self.is_forged
 
 
 class RecoveryCodeForm(Form):
@@ -238,13 +243,9 @@ class EnrolTotpForm(Form):
 
 
 class KeepCodesForm(Form):
-    """That the recovery codes were put somewhere safe."""
+    """A button: the recovery codes were put somewhere safe, and need not be shown any more."""
 
     purpose = "recovery-codes"
-    kept = BooleanField(
-        N_("I have kept these codes in a safe place"),
-        [_filled(N_("Tick the box once you have kept the codes."))],
-    )
 
 
 class _DecisionForm(Form):
@@ -273,11 +274,10 @@ class SelectAccountForm(_DecisionForm):
     answers = frozenset({"continue", "another"})
 
 
-class LevelForm(_DecisionForm):
+class LevelForm(_OrAnotherForm):
     """Go back to the portal that asks for a higher level, or go on as another person."""
 
     purpose = "level"
-    answers = frozenset({"back", "another"})
 
 
 class SignOutForm(_DecisionForm):

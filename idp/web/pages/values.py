@@ -85,6 +85,11 @@ class Fact:
         return cls(name, CLAIM_LABELS.get(name, name), number[-SHOWN_DIGITS:], "masked")
 
     @classmethod
+    def of_subject(cls) -> Fact:
+        """The row for the identifier of the person, which is another one in every sector (OIDC Core §8.1)."""
+        return cls("sub", CLAIM_LABELS["sub"], N_("One by which only this portal knows you"), "message")
+
+    @classmethod
     def of_level(cls, ial: int) -> Fact:
         """The row for the identification level, in words."""
         return cls("ial", CLAIM_LABELS["ial"], LEVELS[ial], "message")
@@ -172,6 +177,7 @@ CLAIM_LABELS: Final[Mapping[str, str]] = {
     "zoneinfo": N_("Time zone"),
     "updated_at": N_("Last change"),
     "ial": N_("Identification level"),
+    "sub": N_("Your code there"),
 }
 
 SCOPE_REASONS: Final[Mapping[str, str]] = {

@@ -160,16 +160,13 @@ class Activations:
                 raise ActivationCodeRefused
             return self._codes_page(request, name, fresh)
         form = self.desk.form(KeepCodesForm, request)
-        is_kept = form.validate()
-        if form.is_forged:
+        if not form.validate():
             return self.desk.page_error(request, "forged", status=403)
-        if fresh is not None and not is_kept:
-            return self._codes_page(request, name, fresh, form)
         self.codes.forget(name)
         return see_other("/activated")
 
-    def _codes_page(self, request: Request, name: str, fresh: FreshCodes, form: KeepCodesForm | None = None) -> PageAnswer:
-        form = form or self.desk.form_for(KeepCodesForm, self._browser(request))
+    def _codes_page(self, request: Request, name: str, fresh: FreshCodes) -> PageAnswer:
+        form = self.desk.form_for(KeepCodesForm, self._browser(request))
         return self._page("recovery_codes.html", form, f"/activate/{name}/recovery-codes", 3, **fresh.values())
 
     @staticmethod

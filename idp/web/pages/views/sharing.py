@@ -97,7 +97,7 @@ class Sharing:
         known = claims.claims(set(shown) - set(_VERIFIED))
         facts = [_fact(name, known[name]) if name in known else _not_known(name) for name in shown]
         if scope == "openid" and at.standing is not None:
-            facts.append(Fact.of_level(at.standing.ial or 0))
+            facts += [Fact.of_subject(), Fact.of_level(at.standing.ial or 0)]
         return Purpose(reason, tuple(facts), beside=tuple(label for name, label in _BESIDE.items() if name in names))
 
     def account(self, interaction_id: str) -> Answer | PageAnswer:
@@ -132,7 +132,7 @@ class Sharing:
             return elsewhere(at)
         form = self.desk.form(LevelForm, at.request)
         if at.request.method == "POST" and form.validate():
-            if form.decision.data == "another":
+            if form.is_for_another:
                 return begin_anew(self.desk, at)
             self.desk.rooms.interactions.end(at.it)
             return self.desk.flow.refuse(at.asked, "unmet_authentication_requirements")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from idp.authenticators.model import OTP, RECOVERY_CODE, SecondFactorHeld, TotpRefused
+from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE, SecondFactorHeld, TotpRefused
 from idp.interactions.model import AddFactor, Enrol, LogIn, Step
 from idp.throttle.model import VolumeKind
 from idp.web.flow import page_for
@@ -22,6 +22,7 @@ from idp.web.pages.forms import (
     TotpForm,
 )
 from idp.web.pages.qr import qr_of
+from idp.web.pages.values import SHOWN_DIGITS
 from idp.web.pages.views.recovery_codes import UnkeptCodes
 from idp.web.protocol.answers import see_other
 
@@ -53,6 +54,12 @@ class Here:
     def base(self) -> str:
         """The address below which the interaction's pages live."""
         return f"/i/{self.it.id}"
+
+    @property
+    def begins_here(self) -> bool:
+        """Whether the first proof is given in this request; else what is asked now is one step alone."""
+        proved = None if self.standing is None else self.standing.proofs.get(PASSWORD)
+        return proved is None or proved >= self.it.begun_at.replace(microsecond=0)
 
     @property
     def steps(self) -> int:
@@ -149,7 +156,7 @@ class SigningIn:
                 return see_other(at.base, self.desk.cookies.set_session(signed_in.session.cookie))
             form.refuse("code", WRONG_TOTP)
         recovery = at.base + "/recovery-code" if RECOVERY_CODE in at.step.methods else None
-        return self._page("totp.html", at, form, "/totp", recovery_url=recovery, wants="step_up")
+        return self._page("totp.html", at, form, "/totp", recovery_url=recovery, number=self._number(at), wants="step_up")
 
     def recovery_code(self, interaction_id: str) -> Answer | PageAnswer:
         """Ask for a recovery code instead."""
@@ -166,7 +173,8 @@ class SigningIn:
             if signed_in is not None:
                 return see_other(at.base, self.desk.cookies.set_session(signed_in.session.cookie))
             form.refuse("code", WRONG_RECOVERY_CODE)
-        return self._page("recovery_code.html", at, form, "/recovery-code", totp_url=at.base + "/totp", wants="step_up")
+        totp_url = at.base + "/totp"
+        return self._page("recovery_code.html", at, form, "/recovery-code", totp_url=totp_url, number=self._number(at), wants="step_up")
 
     def enrol(self, interaction_id: str) -> Answer | PageAnswer:
         """Have an authenticator application set up, and show the recovery codes that come with it, once."""
@@ -207,17 +215,18 @@ class SigningIn:
         if at.request.method != "POST":
             return self.desk.flow.proceed(at.request, at.it) if fresh is None else self._codes_page(at, fresh)
         form = self.desk.form(KeepCodesForm, at.request)
-        is_kept = form.validate()
-        if form.is_forged:
+        if not form.validate():
             return self.desk.page_error(at.request, "forged", status=403)
-        if fresh is not None and not is_kept:
-            return self._codes_page(at, fresh, form)
         self.codes.forget(at.it.id)
         return self.desk.flow.proceed(at.request, at.it)
 
-    def _codes_page(self, at: Here, fresh: FreshCodes, form: KeepCodesForm | None = None) -> PageAnswer:
-        form = form or self.desk.form_for(KeepCodesForm, self._browser(at.request))
+    def _codes_page(self, at: Here, fresh: FreshCodes) -> PageAnswer:
+        form = self.desk.form_for(KeepCodesForm, self._browser(at.request))
         return self._page("recovery_codes.html", at, form, "/recovery-codes", wants="step_up", **fresh.values())
+
+    def _number(self, at: Here) -> str:
+        """Return the end of the number of whose proof is asked for; whoever gave the password has typed it."""
+        return self.desk.rooms.accounts.person(at.standing.holder_id).personal_number[-SHOWN_DIGITS:] if at.standing else ""
 
     def _browser(self, request: Request) -> str:
         return self.desk.cookies.find(request.cookies, self.desk.cookies.browser) or ""
@@ -226,7 +235,8 @@ class SigningIn:
         return self.desk.session(at.request)
 
     def _page(self, template: str, at: Here, form: Form, path: str, *, step: int = 2, wants: str = "sign_in", **values: Any) -> PageAnswer:
-        return form_page(self.desk, template, at, form, path, wants=wants, step=step, steps=max(at.steps, step), **values)
+        steps = max(at.steps, step) if at.begins_here else 1
+        return form_page(self.desk, template, at, form, path, wants=wants, step=step, steps=steps, **values)
 
 
 def register(pages: PageApplication, desk: Desk) -> None:
