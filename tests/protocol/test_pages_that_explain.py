@@ -162,3 +162,32 @@ def test_recovery_codes_that_cannot_be_kept_are_shown_at_once(journeys: Journeys
     assert browser.submit(code=code).text.count("<li><code>") == 10
     browser.submit()
     assert browser.at == "/activated"
+
+
+def test_who_goes_on_as_somebody_else_is_not_shown_the_codes_of_who_was_there_before(journeys: Journeys, op: Provider) -> None:
+    """One browser, one interaction, two people: a shared computer."""
+    browser = journeys.at_recovery_codes()
+    base, codes = browser.at, re.findall(r"<li><code>(.*?)</code>", browser.page.text if browser.page else "")
+    other = op.person()
+    op.clock.advance(timedelta(seconds=1))
+    browser.sign_in(other, browser.open(journeys.plain.ask(prompt="login")))
+    page = browser.open(base)
+    assert len(codes) == 10
+    assert [code for code in codes if code in page.text] == []
+
+
+def test_a_second_factor_that_is_asked_for_later_is_no_second_step(journeys: Journeys, op: Provider) -> None:
+    """Steps are counted where there are several; and the page says whose proof it wants, as far as whoever is there has typed it."""
+    person = op.person()
+    first = journeys.at_totp(person).page
+    browser = journeys.signed_in(person)
+    op.clock.advance(timedelta(seconds=10))
+    later = browser.open(journeys.strong.ask())
+    assert browser.at.endswith("/totp")
+    assert first is not None
+    assert "Bước 2 trên 2" in first.text
+    assert "Bước" not in later.text
+    for page in (first, later):
+        assert person.username[-4:] in page.text
+        assert person.username not in page.text
+        assert person.name not in page.text

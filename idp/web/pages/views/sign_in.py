@@ -87,6 +87,11 @@ def form_page(desk: Desk, template: str, at: Here, form: Form, path: str, *, wan
     return desk.page(template, at.asked, wants=wants, status=form.status, form=form, action=at.base + path, **values)
 
 
+def _place_of_codes(at: Here) -> str:
+    """Return where codes are kept that were made in this request: whoever goes on as somebody else finds none."""
+    return f"{at.it.id}/{at.standing.account_id if at.standing else ''}"
+
+
 def begin_anew(desk: Desk, at: Here) -> Answer | PageAnswer:
     """Begin the sign-in anew, as anybody: the session of this browser is left as it is until somebody else proves who they are."""
     it = desk.rooms.interactions.settle(at.it, anew=desk.rooms.clock.now().timestamp())
@@ -194,7 +199,7 @@ class SigningIn:
             else:
                 cookie = self.desk.cookies.set_session(enrolled.session.cookie)
                 fresh = self.codes.make(enrolled.recovery_codes, self.desk.rooms.accounts.person(at.standing.holder_id).full_name)
-                if self.codes.keep(at.it.id, self._browser(at.request), fresh):
+                if self.codes.keep(_place_of_codes(at), self._browser(at.request), fresh):
                     return see_other(at.base + "/recovery-codes", cookie)
                 return self.desk.with_headers(self._codes_page(at, fresh), cookie)
         person = self.desk.rooms.accounts.person(at.standing.holder_id)
@@ -211,13 +216,13 @@ class SigningIn:
     def recovery_codes(self, interaction_id: str) -> Answer | PageAnswer:
         """Show the codes that were just made, until their owner says that they are kept; then go on."""
         at = here(self.desk, interaction_id)
-        fresh = self.codes.find(at.it.id, self._browser(at.request))
+        fresh = self.codes.find(_place_of_codes(at), self._browser(at.request))
         if at.request.method != "POST":
             return self.desk.flow.proceed(at.request, at.it) if fresh is None else self._codes_page(at, fresh)
         form = self.desk.form(KeepCodesForm, at.request)
         if not form.validate():
             return self.desk.page_error(at.request, "forged", status=403)
-        self.codes.forget(at.it.id)
+        self.codes.forget(_place_of_codes(at))
         return self.desk.flow.proceed(at.request, at.it)
 
     def _codes_page(self, at: Here, fresh: FreshCodes) -> PageAnswer:
@@ -235,7 +240,7 @@ class SigningIn:
         return self.desk.session(at.request)
 
     def _page(self, template: str, at: Here, form: Form, path: str, *, step: int = 2, wants: str = "sign_in", **values: Any) -> PageAnswer:
-        steps = max(at.steps, step) if at.begins_here else 1
+        steps = max(at.steps, step) if at.begins_here or step == 1 else 1
         return form_page(self.desk, template, at, form, path, wants=wants, step=step, steps=steps, **values)
 
 
