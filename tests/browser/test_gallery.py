@@ -81,9 +81,13 @@ def _violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_page_has_no_violation_of_wcag_and_does_not_scroll_sideways(gallery: Gallery, looking: Page, name: str, locale: str) -> None:
-    """WCAG 2.2 AA and what axe calls best practice; 1.4.10 reflow; the strict policy reports nothing (design §6)."""
+    """WCAG 2.2 AA and what axe calls best practice; 1.4.10 reflow; the strict policy reports nothing (design §6).
+
+    Narrow in both languages; wide in one, since the other differs by its words alone.
+    """
     _open(looking, f"{gallery.origin}/{locale}/{name}")
-    assert _violations(looking) == []
+    if locale == LOCALES[0] or looking.evaluate("innerWidth") == WIDTHS[0]:
+        assert _violations(looking) == []
     width = looking.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert width[0] <= width[1], f"{name} is {width[0]} wide in {width[1]}"
 
