@@ -358,7 +358,7 @@ def commands_page() -> str:
         "Commands",
         "Each command says on standard error what it is doing and prints its answer on standard output; with `--json` as one JSON "
         "document. It ends with 0 when it was done, 1 when it was refused (one sentence says why), 2 when it was called wrongly. "
-        "What changes something, and what shows what is held of a person, is audited under the name given with `--by`, else "
+        "What changes something, and what shows what is held of a person or a client, is audited under the name given with `--by`, else "
         "under the account that ran it.",
         *parts,
     )

@@ -52,7 +52,6 @@ _INTROSPECT: Final = {ACCESS: (store.INTROSPECT_ACCESS, store.INTROSPECT_CLIENT_
 """What is asked of a token by its first letters, the commonest first."""
 
 
-
 class Grants:
     """Issues, redeems, refreshes, discloses, introspects, revokes."""
 

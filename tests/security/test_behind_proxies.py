@@ -14,12 +14,11 @@ from typing import Any, cast
 
 import pytest
 
-from idp.demo.engines import DatabaseUrls, Engines
 from idp.kernel.clock import SystemClock
 from idp.storage.ephemeral import Ephemeral
 from tests.support.load import Load, under_load, wait_until
-from tests.support.provider import Browser, Portal, Provider, claims_of, make_provider
-from tests.support.proxies import CLIENT, NAME, Proxy, Recorder, Through, proxied, read_answer, request_of, served_behind
+from tests.support.provider import Browser, Portal, Provider, claims_of
+from tests.support.proxies import CLIENT, NAME, Proxy, Recorder, Through, proxied, read_answer, request_of
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("served")
@@ -28,28 +27,6 @@ ISSUER = f"https://{NAME}"
 FORGED = "127.9.9.9"
 HUNG_UP = 0
 WAITS_FOR_HEADERS = {"nginx": {"client_header_timeout 5s": "client_header_timeout 1s"}, "haproxy": {"http-request 10s": "http-request 1s"}}
-
-
-@pytest.fixture(scope="module")
-def node(engines: Engines, database_urls: DatabaseUrls) -> Iterator[Served]:
-    with served_behind(engines, database_urls) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def beside(engines: Engines, database_urls: DatabaseUrls, node: Served) -> Iterator[Provider]:
-    """The same provider inside the test, to make people and clients."""
-    provider = make_provider(engines, database_urls, SystemClock(), issuer=ISSUER, wrapping_key=node.wrapping)
-    yield provider
-    provider.close()
-
-
-@pytest.fixture(scope="module")
-def registered(beside: Provider, node: Served) -> Portal:
-    """A portal that the node knows already: configuration is at most a second old (design §4)."""
-    portal = beside.client("portal")
-    wait_until(lambda: node.get(portal.ask())[0] == 303, within=5)
-    return portal
 
 
 @pytest.fixture(scope="module", params=["nginx", "haproxy"])

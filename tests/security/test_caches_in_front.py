@@ -15,8 +15,8 @@ import pytest
 from idp.demo.engines import DatabaseUrls, Engines
 from idp.kernel.clock import SystemClock
 from tests.support.load import wait_until
-from tests.support.provider import Answered, Browser, Person, Portal, Provider, make_provider
-from tests.support.proxies import NAME, Proxy, Through, proxied, served_behind
+from tests.support.provider import Answered, Browser, Person, Portal, Provider
+from tests.support.proxies import NAME, Proxy, Through, proxied
 from tests.support.served import Served, free_port
 
 pytestmark = pytest.mark.xdist_group("served")
@@ -29,28 +29,6 @@ SHOWING = {f"location = {path} {{": f"location = {path} {{ {SHOWN}" for path in 
 CARELESS = {ANYTHING: f"{ANYTHING} {SHOWN} include public-cache.conf; proxy_cache_valid any 10m;"}
 SOON_STALE = {shown: f"{instead} proxy_ignore_headers Cache-Control; proxy_cache_valid 200 1s;" for shown, instead in SHOWING.items()}
 """A second instead of five minutes: then nginx would ask the provider again."""
-
-
-@pytest.fixture(scope="module")
-def node(engines: Engines, database_urls: DatabaseUrls) -> Iterator[Served]:
-    with served_behind(engines, database_urls) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def beside(engines: Engines, database_urls: DatabaseUrls, node: Served) -> Iterator[Provider]:
-    """The same provider inside the test, to make people and clients."""
-    provider = make_provider(engines, database_urls, SystemClock(), issuer=node.issuer, wrapping_key=node.wrapping)
-    yield provider
-    provider.close()
-
-
-@pytest.fixture(scope="module")
-def registered(beside: Provider, node: Served) -> Portal:
-    """A portal that the node knows already: configuration is at most a second old (design §4)."""
-    portal = beside.client("portal")
-    wait_until(lambda: node.get(portal.ask())[0] == 303, within=5)
-    return portal
 
 
 @pytest.fixture(params=["as configured", "careless"])

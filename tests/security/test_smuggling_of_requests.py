@@ -16,10 +16,9 @@ from typing import Final
 
 import pytest
 
-from idp.demo.engines import DatabaseUrls, Engines
 from tests.support.load import wait_until
 from tests.support.provider import Answered
-from tests.support.proxies import NAME, proxied, read_answers, served_behind
+from tests.support.proxies import NAME, proxied, read_answers
 from tests.support.served import Served
 
 pytestmark = pytest.mark.xdist_group("served")
@@ -53,12 +52,6 @@ class Way:
     def require_clean(self) -> None:
         """Somebody else's request, on a connection of its own, gets its own answer."""
         assert [answered.status for answered in self.send(b"")] == [LAST]
-
-
-@pytest.fixture(scope="module")
-def node(engines: Engines, database_urls: DatabaseUrls) -> Iterator[Served]:
-    with served_behind(engines, database_urls) as served:
-        yield served
 
 
 @pytest.fixture(scope="module", params=["directly", "nginx", "haproxy"])
