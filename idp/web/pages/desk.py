@@ -83,11 +83,14 @@ class Desk:
 
     # the browser and its forms -----------------------------------------------------------------------------------------------------------
 
+    def browser(self, request: Request) -> str:
+        """Return what tells this browser from others, or nothing: it was never here, or keeps no cookies."""
+        return self.cookies.find(request.cookies, self.cookies.browser) or ""
+
     def form(self, form_class: type[F], request: Request, *about: str) -> F:
         """Return a form bound to this browser, and to what its page is `about`: filled from a POST, empty otherwise."""
-        browser = self.cookies.find(request.cookies, self.cookies.browser) or ""
         filled = MultiDict(request.form) if request.method == "POST" else None
-        return form_class(filled, meta=self._meta(browser, about))
+        return form_class(filled, meta=self._meta(self.browser(request), about))
 
     def form_for(self, form_class: type[F], browser: str) -> F:
         """Return an empty form for a browser whose cookie this very answer sets."""

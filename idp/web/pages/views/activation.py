@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from idp.authenticators.model import (
@@ -17,9 +15,7 @@ from idp.authenticators.model import (
     TotpRefused,
 )
 from idp.enrolment.model import ActivationCodeRefused, NewSecondFactor
-from idp.kernel.digests import base64url, digest, new_bearer
-from idp.kernel.encoding import decode_kept
-from idp.kernel.sealing import DoesNotOpen
+from idp.kernel.digests import new_bearer
 from idp.throttle.model import VolumeKind
 from idp.web.door import PageAnswer
 from idp.web.pages.application import read
@@ -32,6 +28,7 @@ from idp.web.pages.forms import (
     KeepCodesForm,
     NewPasswordForm,
 )
+from idp.web.pages.kept import Kept
 from idp.web.pages.qr import qr_of
 from idp.web.pages.values import N_, TO_SIGN_IN, Link
 from idp.web.pages.views.recovery_codes import UnkeptCodes
@@ -55,7 +52,6 @@ PASSWORD_WORDS: Final[Mapping[type[PasswordRefused], str]] = {
     PasswordOfContext: N_("This password is made of your own number or name, or of the name of this service. Choose another one."),
 }
 """Why a password may not be set, in words for people: one sentence for each refusal there is."""
-_KEPT_FOR: Final = timedelta(minutes=30)
 _STEPS: Final = 3
 
 
@@ -73,6 +69,7 @@ class Activations:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.pending = Kept(desk, Pending, "activation", "activation.pending")
         self.codes = UnkeptCodes(desk)
 
     def code(self) -> Answer | PageAnswer:
@@ -84,7 +81,7 @@ class Activations:
             self.desk.rooms.volumes.reserve(VolumeKind.ACTIVATION, request.address)
             if self._is_of(form.code.data or "", form.username.data or ""):
                 name = new_bearer("")
-                self._keep(name, browser, Pending(form.code.data or ""))
+                self.pending.keep(name, browser, Pending(form.code.data or ""))
                 return see_other(f"/activate/{name}/password")
             form.refuse("code", WRONG_ACTIVATION)
         page = self._page("activate.html", form, "/activate", 1)
@@ -114,7 +111,7 @@ class Activations:
                 is_filled = False
             if is_filled:
                 secret = pending.secret or self.desk.rooms.totp.new_secret()
-                self._keep(name, self._browser(request), replace(pending, password=form.password.data or "", secret=secret))
+                self.pending.keep(name, self.desk.browser(request), replace(pending, password=form.password.data or "", secret=secret))
                 return see_other(f"/activate/{name}/second-factor")
         person = self.desk.rooms.accounts.person(activating.holder_id)
         return self._page("activate_password.html", form, request.path, 2, number=person.personal_number)
@@ -135,9 +132,9 @@ class Activations:
             except PasswordRefused:  # what is known about the person changed meanwhile: the page of the password says why
                 return see_other(f"/activate/{name}/password")
             else:
-                self._forget(name)
+                self.pending.forget(name)
                 fresh = self.codes.make(activated.recovery_codes, activating.full_name)
-                if self.codes.keep(name, self._browser(request), fresh):
+                if self.codes.could_keep(name, self.desk.browser(request), fresh):
                     return see_other(f"/activate/{name}/recovery-codes")
                 return self._codes_page(request, name, fresh)
         uri = self.desk.rooms.totp.uri(pending.secret, activating.full_name)
@@ -154,7 +151,7 @@ class Activations:
     def recovery_codes(self, name: str) -> Answer | PageAnswer:
         """Show the codes that came with the account, until their owner says that they are kept."""
         request = read()
-        fresh = self.codes.find(name, self._browser(request))
+        fresh = self.codes.find(name, self.desk.browser(request))
         if request.method != "POST":
             if fresh is None:
                 raise ActivationCodeRefused
@@ -166,7 +163,7 @@ class Activations:
         return see_other("/activated")
 
     def _codes_page(self, request: Request, name: str, fresh: FreshCodes) -> PageAnswer:
-        form = self.desk.form_for(KeepCodesForm, self._browser(request))
+        form = self.desk.form_for(KeepCodesForm, self.desk.browser(request))
         return self._page("recovery_codes.html", form, f"/activate/{name}/recovery-codes", 3, **fresh.values())
 
     @staticmethod
@@ -174,36 +171,16 @@ class Activations:
         """Say that the account is ready."""
         return PageAnswer("done.html", values={"kind": "activated", "onward": Link(TO_SIGN_IN, "/sign-in")})
 
-    # what is kept between the pages -------------------------------------------------------------------------------------------------------
-
-    def _browser(self, request: Request) -> str:
-        return self.desk.cookies.find(request.cookies, self.desk.cookies.browser) or ""
-
-    def _place(self, name: str, browser: str) -> str:
-        return "activation.pending:" + base64url(digest(name + "/" + browser))
-
-    def _keep(self, name: str, browser: str, pending: Pending) -> None:
-        sealed = self.desk.rooms.keys.sealer.seal(json.dumps(asdict(pending)).encode(), self._place(name, browser))
-        self.desk.rooms.ephemeral.put("activation:" + base64url(digest(name)), sealed, keep_for=_KEPT_FOR)
-
     def _pending(self, request: Request, name: str) -> tuple[Pending, Activating]:
         """Return what is settled so far, and whom it would activate.
 
         Raises:
             ActivationCodeRefused: it is over, another browser's, another version's, or the code is no longer good.
         """
-        sealed = self.desk.rooms.ephemeral.find("activation:" + base64url(digest(name)))
-        if sealed is None:
+        pending = self.pending.find(name, self.desk.browser(request))
+        if pending is None:
             raise ActivationCodeRefused
-        try:
-            opened = self.desk.rooms.keys.sealer.open(sealed, self._place(name, self._browser(request)))
-            pending = decode_kept(Pending, opened)
-        except (DoesNotOpen, ValueError):
-            raise ActivationCodeRefused from None
         return pending, self.desk.rooms.activation.begin(pending.code)
-
-    def _forget(self, name: str) -> None:
-        self.desk.rooms.ephemeral.forget("activation:" + base64url(digest(name)))
 
     @staticmethod
     def _page(template: str, form: Form, action: str, step: int, **values: Any) -> PageAnswer:

@@ -87,8 +87,8 @@ def form_page(desk: Desk, template: str, at: Here, form: Form, path: str, *, wan
     return desk.page(template, at.asked, wants=wants, status=form.status, form=form, action=at.base + path, **values)
 
 
-def _place_of_codes(at: Here) -> str:
-    """Return where codes are kept that were made in this request: whoever goes on as somebody else finds none."""
+def _name_of_codes(at: Here) -> str:
+    """Return under which name codes are kept that were made in this request: whoever goes on as somebody else finds none."""
     return f"{at.it.id}/{at.standing.account_id if at.standing else ''}"
 
 
@@ -199,7 +199,7 @@ class SigningIn:
             else:
                 cookie = self.desk.cookies.set_session(enrolled.session.cookie)
                 fresh = self.codes.make(enrolled.recovery_codes, self.desk.rooms.accounts.person(at.standing.holder_id).full_name)
-                if self.codes.keep(_place_of_codes(at), self._browser(at.request), fresh):
+                if self.codes.could_keep(_name_of_codes(at), self.desk.browser(at.request), fresh):
                     return see_other(at.base + "/recovery-codes", cookie)
                 return self.desk.with_headers(self._codes_page(at, fresh), cookie)
         person = self.desk.rooms.accounts.person(at.standing.holder_id)
@@ -216,25 +216,22 @@ class SigningIn:
     def recovery_codes(self, interaction_id: str) -> Answer | PageAnswer:
         """Show the codes that were just made, until their owner says that they are kept; then go on."""
         at = here(self.desk, interaction_id)
-        fresh = self.codes.find(_place_of_codes(at), self._browser(at.request))
+        fresh = self.codes.find(_name_of_codes(at), self.desk.browser(at.request))
         if at.request.method != "POST":
             return self.desk.flow.proceed(at.request, at.it) if fresh is None else self._codes_page(at, fresh)
         form = self.desk.form(KeepCodesForm, at.request)
         if not form.validate():
             return self.desk.page_error(at.request, "forged", status=403)
-        self.codes.forget(_place_of_codes(at))
+        self.codes.forget(_name_of_codes(at))
         return self.desk.flow.proceed(at.request, at.it)
 
     def _codes_page(self, at: Here, fresh: FreshCodes) -> PageAnswer:
-        form = self.desk.form_for(KeepCodesForm, self._browser(at.request))
+        form = self.desk.form_for(KeepCodesForm, self.desk.browser(at.request))
         return self._page("recovery_codes.html", at, form, "/recovery-codes", wants="step_up", **fresh.values())
 
     def _number(self, at: Here) -> str:
         """Return the end of the number of whose proof is asked for; whoever gave the password has typed it."""
         return self.desk.rooms.accounts.person(at.standing.holder_id).personal_number[-SHOWN_DIGITS:] if at.standing else ""
-
-    def _browser(self, request: Request) -> str:
-        return self.desk.cookies.find(request.cookies, self.desk.cookies.browser) or ""
 
     def _session(self, at: Here) -> LiveSession | None:
         return self.desk.session(at.request)
