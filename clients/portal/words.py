@@ -143,14 +143,14 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "signed_out.next": ("Có thể đóng trình duyệt.", "You may close the browser."),
     # Troubles: what happened, what to do next
-    "access_denied.title": ("Bạn đã từ chối", "You said no"),
+    "access_denied.title": ("Bạn đã quay lại mà không tiếp tục", "You came back without going on"),
     "access_denied.text": (
-        "Bạn không cho Một Cửa chia sẻ thông tin với cổng này, nên chưa đăng nhập. Không thông tin nào được chuyển.",
-        "You did not let Một Cửa share anything with this portal, so you are not signed in. Nothing was passed on.",
+        "Bạn chưa làm xong điều Một Cửa hỏi, hoặc không đồng ý chia sẻ. Lần này không thông tin nào được chuyển cho cổng này.",
+        "You did not finish what Một Cửa asked, or did not allow it to share. Nothing was passed on to this portal this time.",
     ),
     "access_denied.next": (
-        "Nếu đổi ý, hãy đăng nhập lại và chọn Đồng ý.",
-        "If you change your mind, sign in again and choose Allow.",
+        "Nếu đổi ý, hãy đăng nhập lại.",
+        "If you change your mind, sign in again.",
     ),
     "login_required.title": ("Bạn chưa đăng nhập", "You are not signed in yet"),
     "login_required.text": (

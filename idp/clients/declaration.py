@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from idp.assurance.levels import OFFERED, LevelClass
-from idp.clients.fields import REFUSED, Fields, is_known
+from idp.clients.fields import REFUSED, Fields, is_known, quoted
 from idp.clients.model import ASSERTION_ALGS, GRANT_TYPES, METHODS, RESPONSE_MODES, SECRET_METHODS, DeclarationRefused
 from idp.clients.uris import Address, UnsafeUri, read_host, read_redirect_uri, read_uri
 from idp.jose import PublicKeys, Unacceptable, UnfitKey, read_object
@@ -209,7 +209,7 @@ def _read_address(name: str, value: object) -> Address:
     try:
         return read_uri(value)
     except UnsafeUri as refusal:
-        raise DeclarationRefused(name, refusal.detail) from None
+        raise DeclarationRefused(name, f"{quoted(value)}: {refusal.detail}") from None
 
 
 def _find_address(fields: Fields, name: str) -> str | None:
@@ -223,7 +223,7 @@ def _read_redirect(name: str, value: object) -> Address:
     try:
         return read_redirect_uri(value)
     except UnsafeUri as refusal:
-        raise DeclarationRefused(name, refusal.detail) from None
+        raise DeclarationRefused(name, f"{quoted(value)}: {refusal.detail}") from None
 
 
 def _read_keys(value: object) -> PublicKeys | None:
@@ -280,7 +280,7 @@ def _read_acr_values(fields: Fields) -> tuple[LevelClass, ...]:
     for value in fields.texts("default_acr_values"):
         found = LevelClass.find(value)
         if found is None:
-            raise DeclarationRefused("default_acr_values", f"{value!r} is no class of assurance that is known here")
+            raise DeclarationRefused("default_acr_values", f"{quoted(value)} is no class of assurance that is known here")
         classes.append(found)
     return tuple(classes)
 

@@ -41,6 +41,7 @@ REFUSED: Final[Mapping[str, str]] = {
 _MOST: Final = 50
 _LONGEST: Final = 2000
 """Characters of one text in a list: as many as an address may have."""
+_LONGEST_SHOWN: Final = 100
 _LARGEST_NUMBER: Final = 1_000_000_000
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -48,6 +49,12 @@ _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Z
 def is_known(name: str) -> bool:
     """Whether a declaration may have a field of this `name`, with a language tag where one makes sense."""
     return name in _KNOWN or _TAGGED.fullmatch(name) is not None
+
+
+def quoted(value: object) -> str:
+    """Return a value that was given as a refusal shows it: in quotes, short, without what a terminal would obey."""
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
 
 
 class Fields:
@@ -95,14 +102,16 @@ class Fields:
             return frozenset(default)
         values = frozenset(self.texts(name))
         if not values or not values.issubset(allowed):
-            raise self._refuse(name, f"is a list of {', '.join(sorted(allowed))}")
+            foreign = f", not {', '.join(quoted(each) for each in sorted(values.difference(allowed)))}" if values else ""
+            raise self._refuse(name, f"is a list of {', '.join(sorted(allowed))}{foreign}")
         return values
 
     def only(self, name: str, allowed: Collection[str], default: str | None) -> str:
         """Return one of the `allowed` values; `default` where the field is absent, which is refused if there is none."""
         value = self._values.get(name, default)
         if not isinstance(value, str) or value not in allowed:
-            raise self._refuse(name, f"is one of {', '.join(sorted(allowed))}")
+            foreign = "" if value is None else f", not {quoted(value)}"
+            raise self._refuse(name, f"is one of {', '.join(sorted(allowed))}{foreign}")
         return value
 
     def find_only(self, name: str, allowed: Collection[str]) -> str | None:

@@ -29,7 +29,7 @@ WORDS = {
         "signed-out": "Bạn đã đăng xuất",
         "answered": "Bạn đã đăng xuất khỏi 2 cổng.",
         "ended": "Bạn đã được Một Cửa đăng xuất khỏi cổng này",
-        "refused": "Bạn đã từ chối",
+        "refused": "Bạn đã quay lại mà không tiếp tục",
         "wrong pair": "Số định danh hoặc mật khẩu chưa đúng.",
     },
     "en": {
@@ -48,7 +48,7 @@ WORDS = {
         "signed-out": "You are signed out",
         "answered": "You are signed out of 2 portals.",
         "ended": "You were signed out of this portal by Một Cửa",
-        "refused": "You said no",
+        "refused": "You came back without going on",
         "wrong pair": "The number or the password is not right.",
     },
 }
@@ -175,7 +175,10 @@ def test_a_portal_that_asks_silently_is_answered_without_a_page_once_the_person_
 def test_who_refuses_to_share_is_not_signed_in_and_may_change_their_mind(demo: RunningDemo, visit: Visit, language: str) -> None:
     """RFC 6749 4.1.2.1, access_denied; the provider's session stays."""
     words, person, citizen = WORDS[language], demo.person(), visit(language)
-    citizen.arrive(demo.provincial).press("#sign-in").give_password(person).press("#refuse")
+    citizen.arrive(demo.provincial).press("#sign-in").press("#leave")
+    assert citizen.place == "provincial/signed-in"
+    assert citizen.heading == words["refused"]
+    citizen.press("#sign-in").give_password(person).press("#refuse")
     assert citizen.place == "provincial/signed-in"
     assert citizen.heading == words["refused"]
     citizen.press("#sign-in")

@@ -37,7 +37,7 @@ CORE = {
 GUESSED = {"sign_in", "totp", "recovery_code"}
 GUESSES = {"audit_event", "guess_allowance"}
 """Where a wrong password or code counts, and is on the record: nothing else may change, and for other forms not even that."""
-ANSWERS = {"allow", "refuse", "continue", "another", "sign-out", "stay"}
+ANSWERS = {"allow", "refuse", "continue", "another", "leave", "sign-out", "stay"}
 """What buttons say: somebody's decision, and no broken form."""
 MOST_PAIRS = 100
 

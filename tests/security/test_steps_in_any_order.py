@@ -160,7 +160,7 @@ def machine(op: Provider, journeys: Journeys, reached: list[str]) -> type[RuleBa
             self.send({"code": code}, place, "rc", right=code in self.unused[place], recovery_code=code)
 
         @precondition(lambda self: self.has_form)
-        @rule(decision=st.sampled_from(["allow", "allow", "refuse", "continue", "another", "sign-out", "nonsense", ""]))
+        @rule(decision=st.sampled_from(["allow", "allow", "refuse", "continue", "another", "leave", "sign-out", "nonsense", ""]))
         def decide(self, decision: str) -> None:
             self.send({"decision": decision}, None, "", right=False)
 

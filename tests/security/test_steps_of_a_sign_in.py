@@ -264,6 +264,44 @@ def test_who_misses_a_level_may_go_on_as_somebody_else(journeys: Journeys, op: P
     assert browser.at == base + "/consent"
 
 
+@pytest.mark.parametrize("stage", ["sign_in", "totp", "recovery_code", "enrol", "account"])
+def test_who_is_asked_may_go_back_to_the_portal_from_every_proof(journeys: Journeys, op: Provider, stage: str) -> None:
+    """RFC 6749 §4.1.2.1: access_denied. The request is over, and the session, if there is one, is as it was."""
+    browser = journeys.pages[stage]()
+    assert '<button class="link" type="submit" id="leave" name="decision" value="leave">' in browser.page.text
+    base, session = base_of(browser), browser.cookies.get("motcua-session")
+    forged = browser.submit(decision="leave", csrf_token="x" * 43)
+    assert (forged.status, browser.at.startswith(base)) == (403, True)
+    left = browser.submit(decision="leave")
+    assert left.parameters["error"] == "access_denied"
+    assert {"state", "iss"} <= left.parameters.keys()
+    assert browser.cookies.get("motcua-session") == session
+    assert browser.send("GET", base + "/sign-in").status == 400
+    assert has_code(browser.open(journeys.plain.ask(prompt="none"))) is (stage == "account")
+
+
+@pytest.mark.parametrize("stage", ["recovery_code", "enrol"])
+def test_somebody_else_may_begin_from_every_second_proof(journeys: Journeys, op: Provider, stage: str) -> None:
+    """What the first person had begun to set up is not the second person's."""
+    browser, binh = journeys.pages[stage](), op.person(second_factor=False)
+    base, offered = base_of(browser), journeys.offered_secret(browser)
+    op.clock.advance(timedelta(seconds=1))
+    browser.submit(decision="another", code="123456")
+    assert browser.at == base + "/sign-in"
+    op.clock.advance(timedelta(seconds=1))
+    browser.submit(username=binh.username, password=binh.password)
+    assert browser.at == base + "/enrol"
+    assert journeys.offered_secret(browser) not in {"", offered}
+
+
+def test_where_no_portal_asks_no_page_leads_back_to_one(op: Provider) -> None:
+    """A sign-in for one's own page; the control is each page above."""
+    browser = Browser(op)
+    browser.open("/sign-in")
+    assert browser.at.endswith("/sign-in")
+    assert 'name="decision"' not in browser.page.text
+
+
 def _sector(journeys: Journeys) -> str:
     return journeys.op.rooms.clients.show(journeys.strong.client_id).sector
 

@@ -141,11 +141,11 @@ def _enrolments() -> Iterable[Shot]:
     yield Shot("password", "activate_password.html", step | {"form": form(forms.NewPasswordForm)})
     wrong = form(forms.NewPasswordForm, {"password": "ngắn", "repeat": "khác"})
     yield Shot("password-wrong", "activate_password.html", step | {"form": wrong})
-    step = {"action": "/enrol", "step": 3, "steps": 4, "uri": URI, "qr": qr_of(URI), "secret": SECRET}
+    step = {"action": "/enrol", "step": 3, "steps": 4, "uri": URI, "qr": qr_of(URI), "secret": SECRET, "signing_in": False}
     yield Shot("enrol", "enrol_totp.html", step | {"form": form(forms.EnrolTotpForm)})
     wrong = form(forms.EnrolTotpForm, {"code": "000 000"})
     wrong.refuse("code", forms.WRONG_TOTP)
-    yield Shot("enrol-wrong", "enrol_totp.html", step | {"form": wrong, "asker": CAN_THO})
+    yield Shot("enrol-wrong", "enrol_totp.html", step | {"form": wrong, "asker": CAN_THO, "signing_in": True})
     step = {"action": "/codes", "step": 4, "steps": 4, "codes": CODES, "name": NAME, "made_at": AT}
     yield Shot("codes", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm)})
     for kind in ("activated", "session_ended", "consent_withdrawn", "stayed"):

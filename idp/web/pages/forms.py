@@ -169,7 +169,23 @@ def _within_bytes(form: BaseForm, field: Field) -> None:  # noqa: ARG001 - WTFor
         raise StopValidation(PASSWORD_TOO_LONG)
 
 
-class SignInForm(Form):
+class ProofForm(Form):
+    """A form of a proof, whose last buttons decide to do without: go on as `another` person, or `leave` for the portal that asks."""
+
+    decision = StringField()
+
+    def validate_decision(self, field: Field) -> None:
+        """Raise StopValidation for an answer that no button of this form gives."""
+        if field.data not in {None, "", "another", "leave"}:
+            raise StopValidation(N_("Choose one of the buttons."))
+
+    @property
+    def instead(self) -> str:
+        """What it asks for, once it is judged, in place of what it is for; then nothing else has to be filled in."""
+        return "" if self.decision.errors or self.is_forged else self.decision.data or ""
+
+
+class SignInForm(ProofForm):
     """Personal number and password. The password is taken exactly as typed (NIST SP 800-63B 3.1.1)."""
 
     purpose = "sign-in"
@@ -184,24 +200,8 @@ class SignInForm(Form):
     password = PasswordField(N_("Password"), [_filled(N_("Enter your password.")), _within_bytes])
 
 
-class _OrAnotherForm(Form):
-    """A form whose last button, `another`, begins the sign-in anew as another person; any other sends what the form is for."""
-
-    decision = StringField()
-
-    def validate_decision(self, field: Field) -> None:
-        """Raise StopValidation for an answer that no button of this form gives."""
-        if field.data not in {None, "", "another"}:
-            raise StopValidation(N_("Choose one of the buttons."))
-
-    @property
-    def is_for_another(self) -> bool:
-        """Whether, once it is judged, it asks to begin anew; then nothing else has to be filled in."""
-        return self.decision.data == "another" and not self.decision.errors and not self.is_forged
-
-
-class TotpForm(_OrAnotherForm):
-    """The six digits that an authenticator app shows (RFC 6238), or the decision to begin anew as `another` person."""
+class TotpForm(ProofForm):
+    """The six digits that an authenticator app shows (RFC 6238)."""
 
     purpose = "totp"
     code = StringField(
@@ -214,7 +214,7 @@ class TotpForm(_OrAnotherForm):
     )
 
 
-class RecoveryCodeForm(Form):
+class RecoveryCodeForm(ProofForm):
     """One of the ten recovery codes."""
 
     purpose = "recovery-code"
@@ -228,7 +228,7 @@ class RecoveryCodeForm(Form):
     )
 
 
-class EnrolTotpForm(Form):
+class EnrolTotpForm(ProofForm):
     """The first code of a new authenticator app: proof that the secret arrived."""
 
     purpose = "enrol-totp"
@@ -268,13 +268,13 @@ class ConsentForm(_DecisionForm):
 
 
 class SelectAccountForm(_DecisionForm):
-    """Continue as the account that is signed in, or use another one."""
+    """Continue as the account that is signed in, use another one, or leave for the portal."""
 
     purpose = "select-account"
-    answers = frozenset({"continue", "another"})
+    answers = frozenset({"continue", "another", "leave"})
 
 
-class LevelForm(_OrAnotherForm):
+class LevelForm(ProofForm):
     """Go back to the portal that asks for a higher level, or go on as another person."""
 
     purpose = "level"

@@ -49,8 +49,20 @@ def test_a_forbidden_declaration_is_refused_with_the_reason_and_nothing_is_impor
     bad = declare(tmp_path, client_id="bad", grant_types=["implicit"])
     ended = command("clients", "import", good, bad)
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "idp: bad.json: grant_types: is a list of authorization_code, client_credentials, refresh_token.\n"
+    assert ended.err == "idp: bad.json: grant_types: is a list of authorization_code, client_credentials, refresh_token, not 'implicit'.\n"
     assert command("clients", "show", "good").code == 1
+
+
+def test_a_refusal_names_the_value_among_several_and_nothing_that_a_terminal_obeys(command: Command, tmp_path: Path) -> None:
+    portal = {"grant_types": ["authorization_code"], "response_types": ["code"], "scope": "openid"}
+    addresses = ["https://a.example/cb", "http://b.example/\x1b[2Jcb", "https://c.example/cb"]
+    ended = command("clients", "import", declare(tmp_path, client_id="many", redirect_uris=addresses, **portal))
+    assert (ended.code, ended.err) == (1, "idp: many.json: redirect_uris: holds a control or direction character.\n")
+    addresses[1] = "http://b.example/cb"
+    ended = command("clients", "import", declare(tmp_path, client_id="many", redirect_uris=addresses, **portal))
+    assert ended.err == "idp: many.json: redirect_uris: 'http://b.example/cb': http is accepted on loopback only: use https.\n"
+    ended = command("clients", "import", declare(tmp_path, client_id="many", redirect_uris=addresses, **portal | {"profile": "x" * 300}))
+    assert ended.err == f"idp: many.json: profile: is one of baseline, legacy, not '{'x' * 99}….\n"
 
 
 def test_a_refusal_says_which_file_and_which_declaration_of_it(command: Command, tmp_path: Path) -> None:

@@ -146,6 +146,7 @@ class Activations:
             uri=uri,
             qr=qr_of(uri),
             secret=pending.secret,
+            signing_in=False,
         )
 
     def recovery_codes(self, name: str) -> Answer | PageAnswer:

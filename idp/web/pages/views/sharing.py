@@ -10,7 +10,7 @@ from idp.interactions.model import AskConsent, ExplainLevel, SelectAccount
 from idp.oidc.claims import CLAIMS_OF_SCOPE, Attributes
 from idp.web.pages.forms import ConsentForm, LevelForm, SelectAccountForm
 from idp.web.pages.values import N_, SCOPE_REASONS, SHOWN_DIGITS, Fact, Purpose
-from idp.web.pages.views.sign_in import Here, begin_anew, elsewhere, form_page, here
+from idp.web.pages.views.sign_in import Here, begin_anew, elsewhere, form_page, here, leave
 
 if TYPE_CHECKING:
     from idp.web.door import Answer, PageAnswer
@@ -107,6 +107,8 @@ class Sharing:
             return elsewhere(at)
         form = self.desk.form(SelectAccountForm, at.request, at.it.id, str(at.standing.account_id))
         if at.request.method == "POST" and form.validate():
+            if form.decision.data == "leave":
+                return leave(self.desk, at, "access_denied")
             chosen = str(at.standing.account_id)
             changes: dict[str, object] = {"selected": chosen}
             if form.decision.data == "another":
@@ -132,10 +134,9 @@ class Sharing:
             return elsewhere(at)
         form = self.desk.form(LevelForm, at.request)
         if at.request.method == "POST" and form.validate():
-            if form.is_for_another:
+            if form.instead == "another":
                 return begin_anew(self.desk, at)
-            self.desk.rooms.interactions.end(at.it)
-            return self.desk.flow.refuse(at.asked, "unmet_authentication_requirements")
+            return leave(self.desk, at, "unmet_authentication_requirements")
         return form_page(
             self.desk,
             "level_missing.html",

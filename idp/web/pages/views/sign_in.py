@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from idp.web.door import Answer, PageAnswer, Request
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
-    from idp.web.pages.forms import Form
+    from idp.web.pages.forms import Form, ProofForm
     from idp.web.pages.views.recovery_codes import FreshCodes
 
 
@@ -98,6 +98,12 @@ def begin_anew(desk: Desk, at: Here) -> Answer | PageAnswer:
     return desk.flow.proceed(at.request, it)
 
 
+def leave(desk: Desk, at: Here, error: str) -> Answer | PageAnswer:
+    """Lead back to the portal that asked, which is told `error`; the session of this browser stays as it is."""
+    desk.rooms.interactions.end(at.it)
+    return desk.flow.refuse(at.asked, error)
+
+
 class SigningIn:
     """The pages on which something is proved."""
 
@@ -120,7 +126,10 @@ class SigningIn:
         if not isinstance(at.step, LogIn):
             return elsewhere(at)
         form = self.desk.form(SignInForm, at.request)
-        if at.request.method != "POST" or not form.validate():
+        is_filled = at.request.method == "POST" and form.validate()
+        if form.instead:
+            return self._instead(at, form)
+        if not is_filled:
             return self._password_page(at, form)
         self.desk.rooms.volumes.reserve(VolumeKind.SIGN_IN, at.request.address)
         where = self.desk.where(at.request, at.asked)
@@ -149,10 +158,10 @@ class SigningIn:
         if not (isinstance(at.step, AddFactor) and OTP in at.step.methods):
             return elsewhere(at)
         form = self.desk.form(TotpForm, at.request)
-        is_right = at.request.method == "POST" and form.validate()
-        if form.is_for_another:
-            return begin_anew(self.desk, at)
-        if is_right:
+        is_filled = at.request.method == "POST" and form.validate()
+        if form.instead:
+            return self._instead(at, form)
+        if is_filled:
             session = self._session(at)
             if session is None:
                 return elsewhere(at)
@@ -169,7 +178,10 @@ class SigningIn:
         if not (isinstance(at.step, AddFactor) and RECOVERY_CODE in at.step.methods):
             return elsewhere(at)
         form = self.desk.form(RecoveryCodeForm, at.request)
-        if at.request.method == "POST" and form.validate():
+        is_filled = at.request.method == "POST" and form.validate()
+        if form.instead:
+            return self._instead(at, form)
+        if is_filled:
             session = self._session(at)
             if session is None:
                 return elsewhere(at)
@@ -188,7 +200,10 @@ class SigningIn:
         if not (isinstance(at.step, Enrol) and OTP in at.step.methods) or session is None or at.standing is None:
             return elsewhere(at)
         form = self.desk.form(EnrolTotpForm, at.request)
-        if at.request.method == "POST" and at.it.enrolling and form.validate():
+        is_filled = at.request.method == "POST" and form.validate()
+        if form.instead:
+            return self._instead(at, form)
+        if is_filled and at.it.enrolling:
             where = self.desk.where(at.request, at.asked)
             try:
                 enrolled = self.desk.rooms.sign_in.enrol_otp(UUID(at.it.enrolling), form.code.data or "", session, where)
@@ -209,9 +224,8 @@ class SigningIn:
         if offered is None:
             offered = self.desk.rooms.totp.enrol(session.account_id, person.full_name)
             self.desk.rooms.interactions.settle(at.it, enrolling=str(offered.id))
-        return self._page(
-            "enrol_totp.html", at, form, "/enrol", uri=offered.uri, qr=qr_of(offered.uri), secret=offered.secret, wants="step_up"
-        )
+        shown = {"uri": offered.uri, "qr": qr_of(offered.uri), "secret": offered.secret, "signing_in": True}
+        return self._page("enrol_totp.html", at, form, "/enrol", wants="step_up", **shown)
 
     def recovery_codes(self, interaction_id: str) -> Answer | PageAnswer:
         """Show the codes that were just made, until their owner says that they are kept; then go on."""
@@ -228,6 +242,9 @@ class SigningIn:
     def _codes_page(self, at: Here, fresh: FreshCodes) -> PageAnswer:
         form = self.desk.form_for(KeepCodesForm, self.desk.browser(at.request))
         return self._page("recovery_codes.html", at, form, "/recovery-codes", wants="step_up", **fresh.values())
+
+    def _instead(self, at: Here, form: ProofForm) -> Answer | PageAnswer:
+        return begin_anew(self.desk, at) if form.instead == "another" else leave(self.desk, at, "access_denied")
 
     def _number(self, at: Here) -> str:
         """Return the end of the number of whose proof is asked for; whoever gave the password has typed it."""
