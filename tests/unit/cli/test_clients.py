@@ -61,7 +61,7 @@ def test_a_refusal_names_the_value_among_several_and_nothing_that_a_terminal_obe
     addresses[1] = "http://b.example/cb"
     ended = command("clients", "import", declare(tmp_path, client_id="many", redirect_uris=addresses, **portal))
     assert ended.err == "idp: many.json: redirect_uris: 'http://b.example/cb': http is accepted on loopback only: use https.\n"
-    ended = command("clients", "import", declare(tmp_path, client_id="many", redirect_uris=addresses, **portal | {"profile": "x" * 300}))
+    ended = command("clients", "import", declare(tmp_path, client_id="many", profile="x" * 300))
     assert ended.err == f"idp: many.json: profile: is one of baseline, legacy, not '{'x' * 99}….\n"
 
 
