@@ -37,7 +37,7 @@ REFERENCE: Final = ROOT / "docs" / "reference"
 _WRITTEN: Final = "<!-- written by docs/generate.py; do not edit -->"
 
 WHAT_TO_DO: Final = {
-    "access_denied": "The person said no, or went back before they had signed in. Say so in your own words and offer to sign in again; do not ask in a loop.",
+    "access_denied": "The person said no, or went back without signing in. Say so and offer to sign in again; do not ask in a loop.",
     "consent_required": "Only with `prompt=none`: begin again without it.",
     "insufficient_scope": "Ask for the scope `openid` at the sign-in.",
     "invalid_client": "Compare method, `client_id`, secret or key with the registered ones; in an assertion: `aud`, `jti`, `exp`.",

@@ -139,6 +139,11 @@ class Policy:
         if kind not in self.kinds:
             raise UnknownEvidenceKind(f"policy {self.version} knows no evidence {kind!r}")
 
+    def asks_for(self, kind: str, person_type: PersonType) -> bool:
+        """Say whether a level of such persons, of whatever age, asks for evidence of this kind."""
+        asked = (requirement for level in self.levels if level.person_type is person_type for requirement in level.requirements)
+        return any(kind in requirement.any_of for requirement in asked)
+
     def birthdays(self, birth_date: date) -> Iterator[datetime]:
         """Yield the instants at which the age of this person opens or closes a level."""
         ages = {age for level in self.levels for age in (level.from_age, level.below_age) if age is not None}

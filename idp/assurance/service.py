@@ -48,6 +48,10 @@ class Levels:
         """The version under which an assessment counts, for statements that join it."""
         return self._policy.version
 
+    def asks_for(self, kind: str, person_type: PersonType) -> bool:
+        """Say whether evidence of this kind counts for such persons: other evidence is on record, and carries nothing."""
+        return self._policy.asks_for(kind, person_type)
+
     def add_evidence(self, person_id: UUID, fact: CheckedFact, origin: Origin) -> UUID:
         """Record a checked fact and assess the person anew; return the id of the evidence.
 

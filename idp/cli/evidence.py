@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from idp.accounts.model import PersonType
 from idp.assurance.events import CheckedFact
 from idp.assurance.policy import find_versions, load_policy
 from idp.cli.composition import opened_rooms
@@ -52,7 +53,7 @@ def add(
     """Record a checked fact, and compute the level anew."""
     with opened_rooms() as rooms:
         zone = ZoneInfo(rooms.zone)
-        holder_id = rooms.accounts.show(account_id_of(rooms, account)).holder_id
+        person = rooms.accounts.show(account_id_of(rooms, account))
         fact = CheckedFact(
             kind=kind,
             checked_by=checked_by,
@@ -60,9 +61,12 @@ def add(
             checked_at=read_instant(checked_at, zone) or rooms.clock.now(),
             expires_at=read_instant(expires_at, zone),
         )
-        evidence_id = rooms.levels.add_evidence(holder_id, fact, origin)
-        level = rooms.levels.current(holder_id)
-    frame.answer({"evidence_id": evidence_id, "kind": kind, "ial": level.ial}, f"Recorded ({evidence_id}). The level is {level.ial}.")
+        evidence_id = rooms.levels.add_evidence(person.holder_id, fact, origin)
+        level, counts = rooms.levels.current(person.holder_id), rooms.levels.asks_for(kind, PersonType(person.person_type))
+    lines = [f"Recorded ({evidence_id}). The level is {level.ial}."]
+    if not counts:
+        lines.append(f"No level of a {person.person_type.replace('_', ' ')} asks for {kind}: it carries nothing.")
+    frame.answer({"evidence_id": evidence_id, "kind": kind, "counts": counts, "ial": level.ial}, lines)
 
 
 @evidence.command("strike")

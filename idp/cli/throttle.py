@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from idp.cli.composition import opened_rooms
 from idp.cli.frame import Frame, answering, counted, operated
 from idp.cli.subjects import account_id_of
+from idp.throttle.model import VolumeKind
 
 if TYPE_CHECKING:
     from idp.audit.model import Origin
+
+_WORDS: Final = {
+    VolumeKind.SIGN_IN: "of sign-ins",
+    VolumeKind.AUTHORIZE: "of requests to sign in",
+    VolumeKind.ACTIVATION: "of activations",
+    VolumeKind.CLIENT_REFUSED: "of refused clients",
+    VolumeKind.CODE_REFUSED: "of refused codes",
+    VolumeKind.OPEN: "of unfinished sign-ins",
+}
 
 
 @click.group()
@@ -39,6 +49,7 @@ def reset(frame: Frame, origin: Origin, account: str | None, reason: str, *, add
             return
         with rooms.database.transaction() as transaction:
             forgotten = rooms.volumes.reset_in(transaction, reason=reason, origin=origin)
-    kinds = {kind.value: count for kind, count in sorted(forgotten.items())}
-    what = ", ".join(f"{count} of {kind}" for kind, count in kinds.items())
-    frame.answer({"counters": kinds}, f"Counts by address and browser forgotten, of everybody: {what}." if kinds else "Nobody had a count.")
+    what = ", ".join(f"{count} {_WORDS[kind]}" for kind, count in sorted(forgotten.items()))
+    kinds = {kind.value: count for kind, count in forgotten.items()}
+    said = f"Counts by address and browser forgotten, of everybody: {what}." if forgotten else "Nobody had a count."
+    frame.answer({"counters": kinds}, said)

@@ -268,6 +268,7 @@ def test_who_misses_a_level_may_go_on_as_somebody_else(journeys: Journeys, op: P
 def test_who_is_asked_may_go_back_to_the_portal_from_every_proof(journeys: Journeys, op: Provider, stage: str) -> None:
     """RFC 6749 §4.1.2.1: access_denied. The request is over, and the session, if there is one, is as it was."""
     browser = journeys.pages[stage]()
+    assert browser.page is not None
     assert '<button class="link" type="submit" id="leave" name="decision" value="leave">' in browser.page.text
     base, session = base_of(browser), browser.cookies.get("motcua-session")
     forged = browser.submit(decision="leave", csrf_token="x" * 43)
@@ -297,9 +298,9 @@ def test_somebody_else_may_begin_from_every_second_proof(journeys: Journeys, op:
 def test_where_no_portal_asks_no_page_leads_back_to_one(op: Provider) -> None:
     """A sign-in for one's own page; the control is each page above."""
     browser = Browser(op)
-    browser.open("/sign-in")
+    page = browser.open("/sign-in")
     assert browser.at.endswith("/sign-in")
-    assert 'name="decision"' not in browser.page.text
+    assert 'name="decision"' not in page.text
 
 
 def _sector(journeys: Journeys) -> str:

@@ -52,7 +52,7 @@ def test_what_was_forgotten_of_addresses_is_said_and_on_record(command: Command,
     volumes.reserve(VolumeKind.ACTIVATION, "192.0.2.71")
     volumes.reserve(VolumeKind.ACTIVATION, "192.0.2.72")
     ended = command("throttle", "reset", "--addresses", "--reason", "school visit", "--by", "desk.one")
-    assert ended.out == "Counts by address and browser forgotten, of everybody: 4 of activation, 1 of authorize.\n"
+    assert ended.out == "Counts by address and browser forgotten, of everybody: 4 of activations, 1 of requests to sign in.\n"
     event = command("audit", "tail", "--json", "--kind", "throttle.volumes_reset", "-n", "1").document["events"][0]["body"]
     assert (event["operator"], event["reason"], event["kinds"], event["counters"]) == ("desk.one", "school visit", ["activation", "authorize"], 5)
 

@@ -224,7 +224,7 @@ class SigningIn:
         if offered is None:
             offered = self.desk.rooms.totp.enrol(session.account_id, person.full_name)
             self.desk.rooms.interactions.settle(at.it, enrolling=str(offered.id))
-        shown = {"uri": offered.uri, "qr": qr_of(offered.uri), "secret": offered.secret, "signing_in": True}
+        shown: dict[str, Any] = {"uri": offered.uri, "qr": qr_of(offered.uri), "secret": offered.secret, "signing_in": True}
         return self._page("enrol_totp.html", at, form, "/enrol", wants="step_up", **shown)
 
     def recovery_codes(self, interaction_id: str) -> Answer | PageAnswer:
