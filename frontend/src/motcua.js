@@ -37,14 +37,14 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
 
-for (const form of document.querySelectorAll("form[method=post]")) {
-  let sent = false;
-  form.addEventListener("submit", (event) => {
-    if (sent) event.preventDefault();
-    sent = true;
-  });
-  // A page shown again from the browser's memory may be sent again.
-  window.addEventListener("pageshow", (event) => {
-    if (event.persisted) sent = false;
-  });
-}
+// One form of a page is sent, once: an answer on its way would be lost to another's.
+let sent = false;
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (sent) event.preventDefault();
+  sent = true;
+});
+// A page shown again from the browser's memory may be sent again.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) sent = false;
+});

@@ -6,6 +6,7 @@ An interaction belongs to the browser that began it: its id alone, sent to someb
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from idp.interactions.model import Proved
 from idp.kernel.digests import base64url, digest, new_bearer, same
 from idp.kernel.encoding import decode_kept
 from idp.kernel.refusals import Refusal
-from idp.throttle.model import VolumeKind
+from idp.throttle.model import TooMuchVolume, VolumeKind
 
 if TYPE_CHECKING:
     from idp.grants.model import Standing
@@ -49,7 +50,8 @@ class Interaction:
     """The account that was chosen in it."""
     select_any: bool = False
     """Another account was asked for: whoever signs in next was chosen by that."""
-    consented: bool = False
+    consented: str = ""
+    """The account that was asked in it, and agreed."""
     enrolling: str = ""
     """An authenticator being set up: its id."""
     anew: float = 0.0
@@ -79,7 +81,7 @@ def proved_in(standing: Standing | None, it: Interaction | None) -> Proved:
         scopes=consent.scopes if consent else frozenset(),
         claims=consent.claims if consent else frozenset(),
         selected=it is not None and (it.select_any or it.selected == str(standing.account_id)),
-        consented=it is not None and it.consented and consent is not None,
+        consented=it is not None and it.consented == str(standing.account_id) and consent is not None,
     )
 
 
@@ -129,20 +131,25 @@ class Interactions:
         if stored is not None:
             found = _read(stored)
             if found.browser == _browser_digest(""):
-                self._volumes.reserve(VolumeKind.OPEN, _browser_digest(browser))
-                return self.settle(found, browser=_browser_digest(browser))
+                bound = replace(found, browser=_browser_digest(browser))
+                self._volumes.reserve(VolumeKind.OPEN, bound.browser)
+                if self._ephemeral.replace(_key(bound.id), _written(bound), instead_of=stored, keep_for=KEPT_FOR):
+                    return bound
+                self._volumes.release(VolumeKind.OPEN, bound.browser)
         return self.find(interaction_id, browser)
 
     def settle(self, interaction: Interaction, **changes: object) -> Interaction:
-        """Store that something was settled, and return the interaction as it is now.
+        """Store that something was settled, and return the interaction as it is now: what other pages settled meanwhile stays.
 
         Raises:
             InteractionGone: it was answered meanwhile; nothing brings it back.
         """
-        changed = replace(interaction, **changes)  # type: ignore[arg-type]  # fields are checked by the dataclass
-        if not self._ephemeral.replace(_key(changed.id), _written(changed), keep_for=KEPT_FOR):
-            raise InteractionGone("answered meanwhile")
-        return changed
+        key = _key(interaction.id)
+        while (stored := self._ephemeral.find(key)) is not None:
+            changed = replace(_read(stored), **changes)  # type: ignore[arg-type]  # fields are checked by the dataclass
+            if self._ephemeral.replace(key, _written(changed), instead_of=stored, keep_for=KEPT_FOR):
+                return changed
+        raise InteractionGone("answered meanwhile")
 
     def end(self, interaction: Interaction) -> None:
         """Forget the interaction, before it is answered: of several pages sent at once, one answers (law 1).
@@ -157,6 +164,8 @@ class Interactions:
     def resume(self, interaction: Interaction) -> None:
         """Take back that it ended: nothing came of the answer."""
         self._save(interaction)
+        with suppress(TooMuchVolume):  # it was one of those that are open, and is again
+            self._volumes.reserve(VolumeKind.OPEN, interaction.browser)
 
     def _save(self, interaction: Interaction) -> None:
         self._ephemeral.put(_key(interaction.id), _written(interaction), keep_for=KEPT_FOR)

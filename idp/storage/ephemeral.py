@@ -27,16 +27,17 @@ class Ephemeral:
         )
         self._count = self._redis.register_script(_COUNT)
         self._uncount = self._redis.register_script(_UNCOUNT)
+        self._replace = self._redis.register_script(_REPLACE)
 
     def put(self, key: str, value: bytes, *, keep_for: timedelta) -> None:
         """Store `value` for `keep_for`, whatever was there."""
         with self.breaker.guard(*_AWAY):
             self._redis.set(key, value, px=keep_for)
 
-    def replace(self, key: str, value: bytes, *, keep_for: timedelta) -> bool:
-        """Store `value` for `keep_for` where something is there, and tell whether something was."""
+    def replace(self, key: str, value: bytes, *, instead_of: bytes, keep_for: timedelta) -> bool:
+        """Store `value` for `keep_for` where `instead_of` is there, and tell whether it was."""
         with self.breaker.guard(*_AWAY):
-            return bool(self._redis.set(key, value, px=keep_for, xx=True))
+            return bool(self._replace(keys=[key], args=[instead_of, value, int(keep_for.total_seconds() * 1000)]))
 
     def find(self, key: str) -> bytes | None:
         """Return what is stored under `key`, or None."""
@@ -92,6 +93,12 @@ _COUNT = """
 local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
+"""
+
+_REPLACE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
 """
 
 _UNCOUNT = """

@@ -1,4 +1,4 @@
-"""Where the browser goes next. Every page returns to `proceed`; none calls another (law 3)."""
+"""Where the browser goes next. Every page that is done returns to `proceed`; one that is left, to `refuse`. None calls another (law 3)."""
 
 from __future__ import annotations
 

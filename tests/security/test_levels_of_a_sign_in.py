@@ -68,15 +68,51 @@ def test_whoever_has_none_can_set_one_up_and_it_counts(journeys: Journeys, op: P
 
 
 def test_the_recovery_codes_are_shown_until_they_are_kept(journeys: Journeys) -> None:
-    """No other page shows them, and once their owner went on, none does."""
+    """The other pages lead back to them, and once their owner went on, none does."""
     browser = journeys.at_recovery_codes()
     base = base_of(browser)
     for page in ("enrol", ""):
-        assert "<li><code>" not in browser.open(f"{base}/{page}".rstrip("/")).text
-    browser.open(base + "/recovery-codes")
+        browser.open(f"{base}/{page}".rstrip("/"))
+        assert browser.at == base + "/recovery-codes"
     browser.submit()
     for page in ("recovery-codes", "enrol", ""):
         assert "<li><code>" not in browser.open(f"{base}/{page}".rstrip("/")).text
+
+
+def test_the_recovery_codes_outlive_the_request_in_which_they_were_made(journeys: Journeys, op: Provider) -> None:
+    """Back, and everything allowed, or the portal told no from another window: the codes are there, and whoever keeps them is led home."""
+    person = op.person(second_factor=False)
+    browser = journeys.at_enrol(person)
+    base = base_of(browser)
+    browser.submit(code=journeys.offered_code(browser))
+    browser.open(base + "/consent")
+    assert has_code(browser.submit(decision="allow"))
+    assert browser.send("GET", base).status == 400
+    page = browser.open(base + "/recovery-codes")
+    assert page.text.count("<li><code>") == 10
+    assert "<li><code>" not in Browser(op, browser.cookies | {"motcua-session": "mos_" + "x" * 43}).open(base + "/recovery-codes").text
+    browser.submit()
+    assert browser.at == "/"
+    assert browser.send("GET", base + "/recovery-codes").status == 400
+
+
+def test_a_code_typed_for_somebody_who_is_not_signed_in_any_more_is_judged_for_nobody(journeys: Journeys, op: Provider) -> None:
+    """Another person signed in in a second tab: what the first page asked was of the first person. No guess is used up."""
+    alice, binh = op.person(), op.person()
+    for at in (journeys.at_totp, journeys.at_recovery_code):
+        browser = at(alice)
+        action, fields = browser.form()
+        op.clock.advance(timedelta(seconds=1))
+        browser.open(journeys.strong.ask(prompt="login"))
+        browser.submit(username=binh.username, password=binh.password)
+        assert browser.at.endswith("/totp")
+        for _ in range(6):
+            sent = browser.send("POST", action, fields | {"code": alice.code(op.clock)}, **SAME_ORIGIN)
+            assert sent.status == 403
+        browser.open(base_of(browser) + "/totp")
+        answered = browser.sign_in(binh)
+        assert has_code(answered)
+        op.clock.advance(STEP)
 
 
 # levels ----------------------------------------------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def shots() -> list[Shot]:
 
 
 def _proofs() -> Iterable[Shot]:
-    step = {"action": "/sign-in", "step": 1, "steps": 2, "activate_url": "/activate"}
+    step = {"action": "/sign-in", "step": 1, "steps": 2}
     yield Shot("sign-in", "sign_in.html", step | {"form": form(forms.SignInForm), "asker": CAN_THO})
     wrong = form(forms.SignInForm, {"username": "092188004471", "password": "sai rồi"})
     wrong.refuse("password", forms.WRONG_SIGN_IN)
@@ -133,20 +133,20 @@ def _proofs() -> Iterable[Shot]:
 
 
 def _enrolments() -> Iterable[Shot]:
-    step = {"action": "/activate", "step": 1, "steps": 4}
+    step = {"action": "/activate", "step": 1, "steps": 3}
     yield Shot("activate", "activate.html", step | {"form": form(forms.ActivationForm)})
     wrong = form(forms.ActivationForm, {"username": "092188004471", "code": "1"})
     yield Shot("activate-wrong", "activate.html", step | {"form": wrong})
-    step = {"action": "/password", "step": 2, "steps": 4, "number": "092188004471"}
+    step = {"action": "/password", "step": 2, "steps": 3, "number": "092188004471"}
     yield Shot("password", "activate_password.html", step | {"form": form(forms.NewPasswordForm)})
     wrong = form(forms.NewPasswordForm, {"password": "ngắn", "repeat": "khác"})
     yield Shot("password-wrong", "activate_password.html", step | {"form": wrong})
-    step = {"action": "/enrol", "step": 3, "steps": 4, "uri": URI, "qr": qr_of(URI), "secret": SECRET, "signing_in": False}
+    step = {"action": "/enrol", "step": 3, "steps": 3, "uri": URI, "qr": qr_of(URI), "secret": SECRET, "number": None}
     yield Shot("enrol", "enrol_totp.html", step | {"form": form(forms.EnrolTotpForm)})
-    wrong = form(forms.EnrolTotpForm, {"code": "000 000"})
+    wrong = form(forms.EnrolOnTheWayForm, {"code": "000 000"})
     wrong.refuse("code", forms.WRONG_TOTP)
-    yield Shot("enrol-wrong", "enrol_totp.html", step | {"form": wrong, "asker": CAN_THO, "signing_in": True})
-    step = {"action": "/codes", "step": 4, "steps": 4, "codes": CODES, "name": NAME, "made_at": AT}
+    yield Shot("enrol-wrong", "enrol_totp.html", step | {"form": wrong, "asker": CAN_THO, "number": "4471"})
+    step = {"action": "/codes", "step": 3, "steps": 3, "codes": CODES, "name": NAME, "made_at": AT}
     yield Shot("codes", "recovery_codes.html", step | {"form": form(forms.KeepCodesForm)})
     for kind in ("activated", "session_ended", "consent_withdrawn", "stayed"):
         onward = Link(TO_SIGN_IN if kind == "activated" else TO_MY_PAGE, "/")

@@ -327,19 +327,22 @@ def has_code(answered: Answered) -> bool:
 
 
 def proofs_of(journeys: Journeys, browser: Browser) -> dict[str, str]:
-    """The proofs that this browser would be given on each page: it knows its own cookie, and nothing else is in them."""
+    """The proofs that this browser would be given on each page, for what it is at and whoever is signed in."""
     from idp.web.pages import forms
     from idp.web.pages.forms import CsrfContext
 
-    key = journeys.op.rooms.keys.sealer.index("csrf", "forms")
-    context = {"csrf_context": CsrfContext(key, browser.cookies["motcua-browser"])}
+    key, own = journeys.op.rooms.keys.sealer.index("csrf", "forms"), browser.cookies["motcua-browser"]
+    session = journeys.op.rooms.sessions.find(session_of(browser) or "")
+    about = (base_of(browser).removeprefix("/i/"), str(session.account_id) if session else "")
     classes = {
         "consent": forms.ConsentForm,
         "account": forms.SelectAccountForm,
-        "level": forms.ConfirmForm,
+        "level": forms.LevelForm,
         "recovery-codes": forms.KeepCodesForm,
-        "enrol": forms.EnrolTotpForm,
+        "enrol": forms.EnrolOnTheWayForm,
         "recovery-code": forms.RecoveryCodeForm,
         "totp": forms.TotpForm,
     }
-    return {page: each(None, meta=context).proof for page, each in classes.items()}
+    bound = {"enrol", "recovery-code", "totp"}
+    contexts = {page: CsrfContext(key, own, about if page in bound else ()) for page in classes}
+    return {page: each(None, meta={"csrf_context": contexts[page]}).proof for page, each in classes.items()}

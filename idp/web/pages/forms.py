@@ -169,26 +169,37 @@ def _within_bytes(form: BaseForm, field: Field) -> None:  # noqa: ARG001 - WTFor
         raise StopValidation(PASSWORD_TOO_LONG)
 
 
-class ProofForm(Form):
-    """A form of a proof, whose last buttons decide to do without: go on as `another` person, or `leave` for the portal that asks."""
+class _DecisionForm(Form):
+    """A form whose buttons carry the answer in `decision`."""
 
+    answers: ClassVar[frozenset[str]] = frozenset()
     decision = StringField()
 
     def validate_decision(self, field: Field) -> None:
         """Raise StopValidation for an answer that no button of this form gives."""
-        if field.data not in {None, "", "another", "leave"}:
+        if (field.data or "") not in self.answers:
             raise StopValidation(N_("Choose one of the buttons."))
 
-    @property
-    def instead(self) -> str:
-        """What it asks for, once it is judged, in place of what it is for; then nothing else has to be filled in."""
-        return "" if self.decision.errors or self.is_forged else self.decision.data or ""
+
+class WayOutForm(_DecisionForm):
+    """A form that asks for something, with buttons to do without: go on as `another` person, or `leave` for the portal that asks."""
+
+    answers = frozenset({"", "another", "leave"})
+    instead: str = ""
+    """Which of them was pressed, once the form is judged; then it is not valid, and nothing else in it counts."""
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Return whether what is asked for was given, as it has to be."""
+        valid = super().validate(extra_validators)
+        self.instead = "" if self.decision.errors or self.is_forged else self.decision.data or ""
+        return valid and not self.instead
 
 
-class SignInForm(ProofForm):
+class SignInForm(WayOutForm):
     """Personal number and password. The password is taken exactly as typed (NIST SP 800-63B 3.1.1)."""
 
     purpose = "sign-in"
+    answers = frozenset({"", "leave"})
     username = StringField(
         N_("Personal number"),
         [
@@ -200,7 +211,7 @@ class SignInForm(ProofForm):
     password = PasswordField(N_("Password"), [_filled(N_("Enter your password.")), _within_bytes])
 
 
-class TotpForm(ProofForm):
+class TotpForm(WayOutForm):
     """The six digits that an authenticator app shows (RFC 6238)."""
 
     purpose = "totp"
@@ -214,7 +225,7 @@ class TotpForm(ProofForm):
     )
 
 
-class RecoveryCodeForm(ProofForm):
+class RecoveryCodeForm(WayOutForm):
     """One of the ten recovery codes."""
 
     purpose = "recovery-code"
@@ -228,7 +239,7 @@ class RecoveryCodeForm(ProofForm):
     )
 
 
-class EnrolTotpForm(ProofForm):
+class EnrolTotpForm(Form):
     """The first code of a new authenticator app: proof that the secret arrived."""
 
     purpose = "enrol-totp"
@@ -242,22 +253,16 @@ class EnrolTotpForm(ProofForm):
     )
 
 
+class EnrolOnTheWayForm(WayOutForm, EnrolTotpForm):
+    """The same in the middle of a sign-in, where somebody else may go on."""
+
+    purpose = "enrol-totp-on-the-way"
+
+
 class KeepCodesForm(Form):
     """A button: the recovery codes were put somewhere safe, and need not be shown any more."""
 
     purpose = "recovery-codes"
-
-
-class _DecisionForm(Form):
-    """A form whose buttons carry the answer in `decision`."""
-
-    answers: ClassVar[frozenset[str]] = frozenset()
-    decision = StringField(validators=[_filled(N_("Choose one of the buttons."))])
-
-    def validate_decision(self, field: Field) -> None:
-        """Raise StopValidation for an answer that no button of this form gives."""
-        if field.data not in self.answers:
-            raise StopValidation(N_("Choose one of the buttons."))
 
 
 class ConsentForm(_DecisionForm):
@@ -274,10 +279,11 @@ class SelectAccountForm(_DecisionForm):
     answers = frozenset({"continue", "another", "leave"})
 
 
-class LevelForm(ProofForm):
+class LevelForm(WayOutForm):
     """Go back to the portal that asks for a higher level, or go on as another person."""
 
     purpose = "level"
+    answers = frozenset({"", "another"})
 
 
 class SignOutForm(_DecisionForm):

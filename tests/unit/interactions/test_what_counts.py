@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -66,7 +67,8 @@ def test_an_account_is_chosen_in_the_interaction_and_no_other_is() -> None:
 
 
 def test_consent_that_was_given_here_and_withdrawn_meanwhile_is_none() -> None:
-    agreed = Interaction("it", "browser", "portal", {}, 0.0, consented=True)
+    agreed = Interaction("it", "browser", "portal", {}, 0.0, consented=str(ACCOUNT))
     assert proved_in(standing(), agreed).consented
     assert not proved_in(standing(consent=None), agreed).consented
     assert not proved_in(standing(), IT).consented
+    assert not proved_in(standing(), replace(agreed, consented=str(UUID(int=9)))).consented

@@ -146,7 +146,7 @@ class Activations:
             uri=uri,
             qr=qr_of(uri),
             secret=pending.secret,
-            signing_in=False,
+            number=None,
         )
 
     def recovery_codes(self, name: str) -> Answer | PageAnswer:

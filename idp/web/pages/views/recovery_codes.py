@@ -12,6 +12,7 @@ from idp.web.pages.kept import Kept
 if TYPE_CHECKING:
     from idp.web.pages.desk import Desk
 
+
 @dataclass(frozen=True, slots=True)
 class FreshCodes:
     """Codes that were just made, whose they are, and when (seconds since 1970)."""

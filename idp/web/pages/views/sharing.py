@@ -10,12 +10,15 @@ from idp.interactions.model import AskConsent, ExplainLevel, SelectAccount
 from idp.oidc.claims import CLAIMS_OF_SCOPE, Attributes
 from idp.web.pages.forms import ConsentForm, LevelForm, SelectAccountForm
 from idp.web.pages.values import N_, SCOPE_REASONS, SHOWN_DIGITS, Fact, Purpose
-from idp.web.pages.views.sign_in import Here, begin_anew, elsewhere, form_page, here, leave
+from idp.web.pages.views.here import begin_anew, elsewhere, form_page, here, leave
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from idp.web.door import Answer, PageAnswer
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
+    from idp.web.pages.views.here import Here
 
 _NUMBERS: Final = frozenset({"personal_number", "phone_number"})
 _VERIFIED: Final = {"email_verified": "email", "phone_number_verified": "phone_number"}
@@ -48,11 +51,7 @@ class Sharing:
         form = self.desk.form(ConsentForm, at.request, *said)
         if at.request.method == "POST" and form.validate():
             if form.decision.data == "refuse":
-                self.desk.rooms.interactions.end(at.it)
-                self.desk.rooms.grants.refuse_consent(
-                    at.standing.account_id, at.asked.client.id, at.step.scopes, at.step.claims, self.desk.origin(at.request)
-                )
-                return self.desk.flow.refuse(at.asked, "access_denied")
+                return self._refused(at, at.step, at.standing.account_id)
             standing = at.standing
             self.desk.rooms.accounts.subject(standing.holder_id, at.asked.client.sector)
             self.desk.rooms.grants.give_consent(
@@ -63,9 +62,21 @@ class Sharing:
                 at.step.claims,
                 self.desk.origin(at.request),
             )
-            it = self.desk.rooms.interactions.settle(at.it, consented=True)
+            it = self.desk.rooms.interactions.settle(at.it, consented=str(standing.account_id))
             return self.desk.flow.proceed(at.request, it)
         return self._consent_page(at, form, at.step)
+
+    def _refused(self, at: Here, step: AskConsent, account_id: UUID) -> Answer | PageAnswer:
+        """Record that the person does not share this, and tell the portal; what cannot be recorded can be said again."""
+        self.desk.rooms.interactions.end(at.it)
+        try:
+            self.desk.rooms.grants.refuse_consent(
+                account_id, at.asked.client.id, step.scopes, step.claims, self.desk.origin(at.request)
+            )
+        except BaseException:
+            self.desk.rooms.interactions.resume(at.it)
+            raise
+        return self.desk.flow.refuse(at.asked, "access_denied")
 
     def _consent_page(self, at: Here, form: ConsentForm, step: AskConsent) -> PageAnswer:
         standing = at.standing
@@ -107,13 +118,12 @@ class Sharing:
             return elsewhere(at)
         form = self.desk.form(SelectAccountForm, at.request, at.it.id, str(at.standing.account_id))
         if at.request.method == "POST" and form.validate():
-            if form.decision.data == "leave":
-                return leave(self.desk, at, "access_denied")
-            chosen = str(at.standing.account_id)
-            changes: dict[str, object] = {"selected": chosen}
-            if form.decision.data == "another":
-                changes = {"anew": self.desk.rooms.clock.now().timestamp(), "select_any": True}
-            it = self.desk.rooms.interactions.settle(at.it, **changes)
+            match form.decision.data:
+                case "leave":
+                    return leave(self.desk, at, "access_denied")
+                case "another":
+                    return begin_anew(self.desk, at)
+            it = self.desk.rooms.interactions.settle(at.it, selected=str(at.standing.account_id))
             return self.desk.flow.proceed(at.request, it)
         person = self.desk.rooms.accounts.person(at.standing.holder_id)
         return form_page(
@@ -134,9 +144,9 @@ class Sharing:
             return elsewhere(at)
         form = self.desk.form(LevelForm, at.request)
         if at.request.method == "POST" and form.validate():
-            if form.instead == "another":
-                return begin_anew(self.desk, at)
             return leave(self.desk, at, "unmet_authentication_requirements")
+        if form.instead:
+            return begin_anew(self.desk, at)
         return form_page(
             self.desk,
             "level_missing.html",

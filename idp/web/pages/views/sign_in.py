@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from idp.authenticators.model import OTP, PASSWORD, RECOVERY_CODE, SecondFactorHeld, TotpRefused
-from idp.interactions.model import AddFactor, Enrol, LogIn, Step
+from idp.authenticators.model import OTP, RECOVERY_CODE, SecondFactorHeld, TotpRefused
+from idp.interactions.model import AddFactor, Enrol, LogIn
+from idp.interactions.service import InteractionGone
+from idp.oidc.errors import AnswerWithError, ClientOver
 from idp.throttle.model import VolumeKind
-from idp.web.flow import page_for
+from idp.web.door import PageAnswer
 from idp.web.pages.application import read
 from idp.web.pages.forms import (
     WRONG_RECOVERY_CODE,
     WRONG_SIGN_IN,
     WRONG_TOTP,
-    EnrolTotpForm,
+    EnrolOnTheWayForm,
     KeepCodesForm,
     RecoveryCodeForm,
     SignInForm,
@@ -23,85 +24,24 @@ from idp.web.pages.forms import (
 )
 from idp.web.pages.qr import qr_of
 from idp.web.pages.values import SHOWN_DIGITS
+from idp.web.pages.views.here import base_of, begin_anew, elsewhere, form_page, here, leave
 from idp.web.pages.views.recovery_codes import UnkeptCodes
 from idp.web.protocol.answers import see_other
 
 if TYPE_CHECKING:
-    from idp.grants.model import Standing
-    from idp.interactions.model import Asked
-    from idp.interactions.service import Interaction
-    from idp.oidc.request import AuthorizationRequest
-    from idp.sessions.model import LiveSession
-    from idp.web.door import Answer, PageAnswer, Request
+    from idp.web.door import Answer, Request
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
-    from idp.web.pages.forms import Form, ProofForm
+    from idp.web.pages.forms import Form, WayOutForm
+    from idp.web.pages.views.here import Here
     from idp.web.pages.views.recovery_codes import FreshCodes
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
-    """Where a page stands in its interaction: what the dispatcher says comes next, and from what."""
-
-    request: Request
-    it: Interaction
-    asked: AuthorizationRequest
-    wanted: Asked
-    step: Step
-    standing: Standing | None
-
-    @property
-    def base(self) -> str:
-        """The address below which the interaction's pages live."""
-        return f"/i/{self.it.id}"
-
-    @property
-    def begins_here(self) -> bool:
-        """Whether the first proof is given in this request; else what is asked now is one step alone."""
-        proved = None if self.standing is None else self.standing.proofs.get(PASSWORD)
-        return proved is None or proved >= self.it.begun_at.replace(microsecond=0)
-
-    @property
-    def steps(self) -> int:
-        """How many steps of proof this request may take: two where a second factor is wanted."""
-        wanted = max(self.wanted.minimum.aal, *(level.aal for level in self.wanted.classes), 1)
-        return 2 if wanted > 1 else 1
+F = TypeVar("F", bound="Form")
 
 
-def here(desk: Desk, interaction_id: str) -> Here:
-    """Return where the browser stands in an interaction."""
-    request = read()
-    it = desk.interaction(request, interaction_id)
-    asked = desk.flow.asked_in(it)
-    decision = desk.flow.decide(asked, it.begun_at, request, it)
-    return Here(request, it, asked, decision.asked, decision.step, decision.standing)
-
-
-def elsewhere(at: Here) -> Answer:
-    """Lead to the page of the step that comes next: this one is not it."""
-    return see_other(page_for(at.step, at.it))
-
-
-def form_page(desk: Desk, template: str, at: Here, form: Form, path: str, *, wants: str = "sign_in", **values: Any) -> PageAnswer:
-    """Return a page of an interaction with a form that comes back to `path`."""
-    return desk.page(template, at.asked, wants=wants, status=form.status, form=form, action=at.base + path, **values)
-
-
-def _name_of_codes(at: Here) -> str:
-    """Return under which name codes are kept that were made in this request: whoever goes on as somebody else finds none."""
-    return f"{at.it.id}/{at.standing.account_id if at.standing else ''}"
-
-
-def begin_anew(desk: Desk, at: Here) -> Answer | PageAnswer:
-    """Begin the sign-in anew, as anybody: the session of this browser is left as it is until somebody else proves who they are."""
-    it = desk.rooms.interactions.settle(at.it, anew=desk.rooms.clock.now().timestamp())
-    return desk.flow.proceed(at.request, it)
-
-
-def leave(desk: Desk, at: Here, error: str) -> Answer | PageAnswer:
-    """Lead back to the portal that asked, which is told `error`; the session of this browser stays as it is."""
-    desk.rooms.interactions.end(at.it)
-    return desk.flow.refuse(at.asked, error)
+def _name_of_codes(interaction_id: str, account_id: UUID | None) -> str:
+    return f"{interaction_id}/{account_id or ''}"
 
 
 class SigningIn:
@@ -116,6 +56,8 @@ class SigningIn:
         request = read()
         browser, headers = self.desk.flow.browser_of(request)
         it = self.desk.rooms.interactions.bind(interaction_id, browser)
+        if it.enrolling and self._unkept(it.id, request) is not None:
+            return see_other(base_of(it.id) + "/recovery-codes", *headers)
         return self.desk.flow.proceed(request, it, *headers)
 
     # password ---------------------------------------------------------------------------------------------------------------------------
@@ -148,7 +90,7 @@ class SigningIn:
         if at.request.method != "POST" and not form.username.data:
             hint = at.asked.login_hint
             form.username.data = hint if self.desk.rooms.country.personal_number.is_written(hint) else ""
-        return self._page("sign_in.html", at, form, "/sign-in", step=1, activate_url="/activate")
+        return self._page("sign_in.html", at, form, "/sign-in", step=1)
 
     # second factor ------------------------------------------------------------------------------------------------------------------------
 
@@ -157,12 +99,12 @@ class SigningIn:
         at = here(self.desk, interaction_id)
         if not (isinstance(at.step, AddFactor) and OTP in at.step.methods):
             return elsewhere(at)
-        form = self.desk.form(TotpForm, at.request)
+        form = self._form(TotpForm, at)
         is_filled = at.request.method == "POST" and form.validate()
         if form.instead:
             return self._instead(at, form)
         if is_filled:
-            session = self._session(at)
+            session = self.desk.session(at.request)
             if session is None:
                 return elsewhere(at)
             signed_in = self.desk.rooms.sign_in.with_otp(form.code.data or "", session, self.desk.where(at.request, at.asked))
@@ -177,12 +119,12 @@ class SigningIn:
         at = here(self.desk, interaction_id)
         if not (isinstance(at.step, AddFactor) and RECOVERY_CODE in at.step.methods):
             return elsewhere(at)
-        form = self.desk.form(RecoveryCodeForm, at.request)
+        form = self._form(RecoveryCodeForm, at)
         is_filled = at.request.method == "POST" and form.validate()
         if form.instead:
             return self._instead(at, form)
         if is_filled:
-            session = self._session(at)
+            session = self.desk.session(at.request)
             if session is None:
                 return elsewhere(at)
             where = self.desk.where(at.request, at.asked)
@@ -194,12 +136,13 @@ class SigningIn:
         return self._page("recovery_code.html", at, form, "/recovery-code", totp_url=totp_url, number=self._number(at), wants="step_up")
 
     def enrol(self, interaction_id: str) -> Answer | PageAnswer:
-        """Have an authenticator application set up, and show the recovery codes that come with it, once."""
+        """Have an authenticator application set up; its first code makes the recovery codes, which the next page shows."""
         at = here(self.desk, interaction_id)
-        session = self._session(at)
+        session = self.desk.session(at.request)
         if not (isinstance(at.step, Enrol) and OTP in at.step.methods) or session is None or at.standing is None:
-            return elsewhere(at)
-        form = self.desk.form(EnrolTotpForm, at.request)
+            is_done = bool(at.it.enrolling) and self._unkept(at.it.id, at.request) is not None
+            return see_other(at.base + "/recovery-codes") if is_done else elsewhere(at)
+        form = self._form(EnrolOnTheWayForm, at)
         is_filled = at.request.method == "POST" and form.validate()
         if form.instead:
             return self._instead(at, form)
@@ -214,9 +157,10 @@ class SigningIn:
             else:
                 cookie = self.desk.cookies.set_session(enrolled.session.cookie)
                 fresh = self.codes.make(enrolled.recovery_codes, self.desk.rooms.accounts.person(at.standing.holder_id).full_name)
-                if self.codes.could_keep(_name_of_codes(at), self.desk.browser(at.request), fresh):
+                name = _name_of_codes(at.it.id, session.account_id)
+                if self.codes.could_keep(name, self.desk.browser(at.request), fresh):
                     return see_other(at.base + "/recovery-codes", cookie)
-                return self.desk.with_headers(self._codes_page(at, fresh), cookie)
+                return self.desk.with_headers(self._codes_page(at.request, at.it.id, fresh), cookie)
         person = self.desk.rooms.accounts.person(at.standing.holder_id)
         offered = None
         if at.it.enrolling:  # the same picture again, in the other language or after a wrong code: it may be scanned already
@@ -224,34 +168,54 @@ class SigningIn:
         if offered is None:
             offered = self.desk.rooms.totp.enrol(session.account_id, person.full_name)
             self.desk.rooms.interactions.settle(at.it, enrolling=str(offered.id))
-        shown: dict[str, Any] = {"uri": offered.uri, "qr": qr_of(offered.uri), "secret": offered.secret, "signing_in": True}
+        shown: dict[str, Any] = {"uri": offered.uri, "qr": qr_of(offered.uri), "secret": offered.secret, "number": self._number(at)}
         return self._page("enrol_totp.html", at, form, "/enrol", wants="step_up", **shown)
 
     def recovery_codes(self, interaction_id: str) -> Answer | PageAnswer:
-        """Show the codes that were just made, until their owner says that they are kept; then go on."""
-        at = here(self.desk, interaction_id)
-        fresh = self.codes.find(_name_of_codes(at), self.desk.browser(at.request))
-        if at.request.method != "POST":
-            return self.desk.flow.proceed(at.request, at.it) if fresh is None else self._codes_page(at, fresh)
-        form = self.desk.form(KeepCodesForm, at.request)
-        if not form.validate():
-            return self.desk.page_error(at.request, "forged", status=403)
-        self.codes.forget(_name_of_codes(at))
-        return self.desk.flow.proceed(at.request, at.it)
+        """Show the codes that were just made, until their owner says that they are kept, whatever became of the interaction."""
+        request = read()
+        fresh = self._unkept(interaction_id, request)
+        if fresh is None:
+            return self.desk.flow.proceed(request, self.desk.interaction(request, interaction_id))
+        if request.method != "POST":
+            return self._codes_page(request, interaction_id, fresh)
+        if not self.desk.form(KeepCodesForm, request).validate():
+            return self.desk.page_error(request, "forged", status=403)
+        self.codes.forget(self._name_of_codes(interaction_id, request))
+        try:
+            return self.desk.flow.proceed(request, self.desk.interaction(request, interaction_id))
+        except InteractionGone:
+            return see_other("/")
 
-    def _codes_page(self, at: Here, fresh: FreshCodes) -> PageAnswer:
-        form = self.desk.form_for(KeepCodesForm, self.desk.browser(at.request))
-        return self._page("recovery_codes.html", at, form, "/recovery-codes", wants="step_up", **fresh.values())
+    def _unkept(self, interaction_id: str, request: Request) -> FreshCodes | None:
+        """Return the codes that this browser's person was given on the way, and has not said to have kept."""
+        return self.codes.find(self._name_of_codes(interaction_id, request), self.desk.browser(request))
 
-    def _instead(self, at: Here, form: ProofForm) -> Answer | PageAnswer:
+    def _name_of_codes(self, interaction_id: str, request: Request) -> str:
+        """Return under which name they are kept: whoever goes on as somebody else finds none."""
+        session = self.desk.session(request)
+        return _name_of_codes(interaction_id, session.account_id if session else None)
+
+    def _codes_page(self, request: Request, interaction_id: str, fresh: FreshCodes) -> PageAnswer:
+        form = self.desk.form_for(KeepCodesForm, self.desk.browser(request))
+        action = base_of(interaction_id) + "/recovery-codes"
+        values: dict[str, Any] = {"form": form, "action": action, "step": 1, "steps": 1, **fresh.values()}
+        try:
+            asked = self.desk.flow.asked_in(self.desk.interaction(request, interaction_id))
+        except (InteractionGone, ClientOver, AnswerWithError):
+            return PageAnswer("recovery_codes.html", values=values)
+        return self.desk.page("recovery_codes.html", asked, wants="step_up", **values)
+
+    def _form(self, form_class: type[F], at: Here) -> F:
+        """Return a form that is about whose session stands: what was typed for somebody else is judged for nobody."""
+        return self.desk.form(form_class, at.request, at.it.id, str(at.standing.account_id) if at.standing else "")
+
+    def _instead(self, at: Here, form: WayOutForm) -> Answer | PageAnswer:
         return begin_anew(self.desk, at) if form.instead == "another" else leave(self.desk, at, "access_denied")
 
     def _number(self, at: Here) -> str:
         """Return the end of the number of whose proof is asked for; whoever gave the password has typed it."""
         return self.desk.rooms.accounts.person(at.standing.holder_id).personal_number[-SHOWN_DIGITS:] if at.standing else ""
-
-    def _session(self, at: Here) -> LiveSession | None:
-        return self.desk.session(at.request)
 
     def _page(self, template: str, at: Here, form: Form, path: str, *, step: int = 2, wants: str = "sign_in", **values: Any) -> PageAnswer:
         steps = max(at.steps, step) if at.begins_here or step == 1 else 1

@@ -28,13 +28,12 @@ for (const button of document.querySelectorAll("[data-print]")) {
 button.hidden = false;
 button.addEventListener("click", () => window.print());
 }
-for (const form of document.querySelectorAll("form[method=post]")) {
 let sent = false;
-form.addEventListener("submit", (event) => {
+document.addEventListener("submit", (event) => {
+if (event.target.method !== "post") return;
 if (sent) event.preventDefault();
 sent = true;
 });
 window.addEventListener("pageshow", (event) => {
 if (event.persisted) sent = false;
 });
-}
