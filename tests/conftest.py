@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from idp.demo.engines import DatabaseUrls, Engines, TemporaryEngines
 from idp.kernel.clock import FixedClock, SystemClock
@@ -16,6 +17,9 @@ from idp.storage.migrations import migrate
 from idp.storage.postgres import Database
 from tests.support.journeys import Journeys
 from tests.support.provider import Browser, Provider, make_provider
+
+settings.register_profile("here", parent=settings(), deadline=None)  # what is slow is measured elsewhere
+settings.load_profile("here")
 
 MORNING = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
 

@@ -61,8 +61,8 @@ class SystemClock:
         except FileNotFoundError:
             return self._offset
         if changed != self._offset_seen:
-            self._offset_seen = changed
             self._offset = float(path.read_text(encoding="ascii").strip() or 0)
+            self._offset_seen = changed  # last: another thread that finds it seen finds the offset too
         return self._offset
 
 

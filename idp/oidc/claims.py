@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +43,11 @@ class ClaimsRequest:
     essential_classes: tuple[LevelClass, ...] = ()
     voluntary_classes: tuple[LevelClass, ...] = ()
     sub: str | None = None
+
+    def within(self, scopes: Iterable[str]) -> ClaimsRequest:
+        """Return the request for what these scopes stand for: what a client may not ask by scope, it may not ask by name (§5.5)."""
+        allowed = frozenset(claim for scope in scopes for claim in CLAIMS_OF_SCOPE.get(scope, ()))
+        return replace(self, userinfo=self.userinfo & allowed, id_token=self.id_token & allowed)
 
     def names_beyond(self, scopes: Sequence[str]) -> frozenset[str]:
         """Return the attribute claims that no scope of the request covers: consent has to name them one by one."""

@@ -69,7 +69,7 @@ class BearerError(ProtocolError):
 
 DESCRIPTIONS: Final = {
     "invalid_request": "The id_token_hint is no ID token that this provider gave this client.",
-    "access_denied": "The person did not allow it.",
+    "access_denied": "The person did not allow it, or went back.",
     "consent_required": "The person has to be asked first.",
     "login_required": "The person has to sign in.",
     "unmet_authentication_requirements": "The required level of assurance was not met.",

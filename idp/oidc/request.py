@@ -197,12 +197,12 @@ def _max_age(parameters: Parameters, client: Client) -> timedelta | None:
     return timedelta(seconds=int(text))
 
 
-def _claims(parameters: Parameters, _client: Client) -> ClaimsRequest:
+def _claims(parameters: Parameters, client: Client) -> ClaimsRequest:
     text = parameters.get("claims")
     if text is None:
         return ClaimsRequest()
     try:
-        return read_claims_request(text)
+        return read_claims_request(text).within(client.scopes)
     except (ValueError, RecursionError):
         raise AnswerWithError("invalid_request", "The claims parameter is malformed.") from None
 

@@ -230,13 +230,14 @@ class Flow:
         code = self.rooms.grants.issue_code(authorization, Origin(request.request_id, request.address))
         if code is None:
             return None
-        return to_client(self._answered(asked, {"code": code}), *headers)
+        return to_client(self._answered(asked, {"code": code}), " ".join(asked.ui_locales), *headers)
 
     def refuse(self, asked: AuthorizationRequest, error: str, *headers: tuple[str, str]) -> Answer | PageAnswer:
         """Answer the client with an error that a step gave rise to; where nobody asked, lead to the first page."""
         if is_own(asked):
             return see_other("/", *headers)
-        return to_client(self._answered(asked, {"error": error, "error_description": DESCRIPTIONS[error]}), *headers)
+        told = self._answered(asked, {"error": error, "error_description": DESCRIPTIONS[error]})
+        return to_client(told, " ".join(asked.ui_locales), *headers)
 
     def _answered(self, asked: AuthorizationRequest, parameters: dict[str, str]) -> AuthorizationAnswer:
         return answer(asked.redirect_uri, asked.response_mode, issuer=self.rooms.issuer, state=asked.state, parameters=parameters)

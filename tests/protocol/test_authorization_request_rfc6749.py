@@ -258,3 +258,6 @@ def test_other_methods_are_not_answered(op: Provider, portal: Portal) -> None:
         assert answered.status == 405
         assert answered.header("allow") == "GET, POST"
     assert op.call("PUT", portal.ask()).status == 405
+    for method, page, allowed in (("GET", "/logout/confirm", "POST"), ("POST", "/about", "GET, HEAD"), ("POST", "/i/x", "GET, HEAD")):
+        answered = op.call(method, page, {"x": "y"} if method == "POST" else None)
+        assert (answered.status, answered.header("allow")) == (405, allowed)

@@ -146,6 +146,14 @@ def test_a_step_that_fails_is_posted_too(op: Provider, portal: Portal, home: Bro
     assert ("error", "access_denied") in Fields(home.submit(decision="refuse").text).fields
 
 
+def test_the_form_that_posts_itself_is_in_the_language_that_was_asked_for(op: Provider, portal: Portal, home: Browser) -> None:
+    """Without JavaScript it is a page with a button, which somebody has to read."""
+    for changes in ({"prompt": "none"}, {"prompt": "nonsense"}, {"max_age": "0", "prompt": "none"}):
+        answered = home.send("GET", portal.ask(response_mode="form_post", ui_locales="en", **changes))
+        assert (answered.status, answered.header("content-language")) == (200, "en")
+        assert home.send("GET", portal.ask(response_mode="form_post", **changes)).header("content-language") == "vi"
+
+
 def test_a_client_gets_only_the_ways_it_registered(op: Provider, home: Browser) -> None:
     """ASVS 10.4.12: response modes are limited per client."""
     plain = op.client("plain", response_modes=["query"])

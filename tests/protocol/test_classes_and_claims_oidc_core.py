@@ -215,6 +215,22 @@ def test_two_different_subs_can_be_nobody(portal: Portal, home: Browser) -> None
         assert "code" not in answer_of(portal, home, prompt="none", claims=contradiction)
 
 
+def test_what_a_client_may_not_ask_by_scope_it_may_not_ask_by_name(op: Provider, citizen: Person) -> None:
+    """Its registered scope is all that it may ask for; the rest of a `claims` request is dropped, as the rest of `scope` is (§5.5)."""
+    narrow = op.client("narrow", scope="openid profile")
+    names = {"name": None, "email": None, "personal_number": {"essential": True}, "phone_number": None}
+    wanted = json.dumps({"id_token": names, "userinfo": names})
+    home = Browser(op)
+    home.open(narrow.ask(scope="openid", claims=wanted))
+    home.submit(username=citizen.username, password=citizen.password)
+    assert home.page is not None
+    assert "Số định danh cá nhân" not in home.page.text
+    tokens = narrow.redeem(home.submit(decision="allow").parameters["code"]).json
+    for told in (claims_of(tokens["id_token"]), narrow.userinfo(tokens["access_token"]).json):
+        assert told["name"] == citizen.name
+        assert names.keys() & told.keys() == {"name"}
+
+
 def test_consent_names_single_claims_and_remembers_them(op: Provider, portal: Portal) -> None:
     """Design §5: what no scope covers is asked for one by one; asked once, it is not asked again."""
     somebody = op.person()

@@ -59,7 +59,8 @@ def test_another_client_learns_nothing_and_a_resource_server_everything(
     op: Provider, portal: Portal, home: Browser, citizen: Person
 ) -> None:
     """RFC 7662 §2.2, §4: a token one may not ask about is like one that never was."""
-    token = bought(portal, home, citizen)["access_token"]
+    tokens = bought(portal, home, citizen, scope=OFFLINE)
+    token = tokens["access_token"]
     foreign = op.client("foreign")
     resource = op.client(
         "resource",
@@ -73,6 +74,8 @@ def test_another_client_learns_nothing_and_a_resource_server_everything(
     assert foreign.introspect(token) == {"active": False}
     assert foreign.introspect("moa_" + "x" * 43) == {"active": False}
     assert resource.introspect(token)["client_id"] == "portal"
+    assert portal.introspect(tokens["refresh_token"])["active"] is True
+    assert resource.introspect(tokens["refresh_token"]) == {"active": False}  # §4: nothing that opens anything there
 
 
 def test_a_spent_a_revoked_and_an_expired_token_are_all_the_same(op: Provider, portal: Portal, home: Browser, citizen: Person) -> None:

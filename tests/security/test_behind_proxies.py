@@ -324,13 +324,13 @@ def test_two_hundred_slow_connections_delay_nobody_and_are_given_up(proxy: Proxy
     with slowly(proxy, [(f"127.9.1.{place % 8}", way) for place, way in enumerate([*SLOW] * 50)]) as connections:
         assert len(connections) == 200
         with under_load(ask, ask) as load:
-            wait_until(lambda: all(each.lasted is not None for each in connections if each.way in limits), within=25)
+            wait_until(lambda: all(each.lasted is not None for each in connections if each.way in limits), within=40)
+            wait_until(lambda: len(load.seen) > 200, within=60)
         lasting = [each.way for each in connections if each.lasted is None]
 
     assert set(lasting) == SLOW.keys() - limits.keys()
     for each in connections:
-        assert each.lasted is None or limits[each.way] - 1 < each.lasted < limits[each.way] + 3, (each.way, each.lasted)
-    assert len(load.seen) > 200
+        assert each.lasted is None or limits[each.way] - 1 < each.lasted < limits[each.way] + 8, (each.way, each.lasted)
     assert load.statuses("page").keys() == {200}
     assert load.statuses("program").keys() == {401}
     took = sorted(each.took for each in load.seen)

@@ -21,7 +21,6 @@ from idp.egress import Destinations, Egress, EgressRefused, Limits, NotReachable
 from tests.support.portal_sink import PortalSink
 
 QUICK = Limits(connect=0.5, total=1.0)
-TRIES = 3
 
 
 @pytest.fixture
@@ -223,7 +222,7 @@ def reach(sink: PortalSink, ca: Path | None) -> Egress:
         assert (address, port) == ("8.8.8.8", 443)
         return socket.create_connection(("127.0.0.1", sink.server_address[1]), timeout=seconds)
 
-    return Egress(ca=ca, resolve=lambda _host, _port: ["8.8.8.8"], connect=connect, limits=QUICK)
+    return Egress(ca=ca, resolve=lambda _host, _port: ["8.8.8.8"], connect=connect)
 
 
 def test_a_portal_with_a_certificate_for_its_name_is_told(authority: Authority) -> None:
@@ -301,16 +300,13 @@ def test_only_loopback_origins_can_be_allowed(origin: str) -> None:
         Egress(allow=(origin,))
 
 
-def quickest_timeout(call: Callable[[], None]) -> float:
-    """Return the seconds after which a call ended by its deadline: the best of a few tries, since a busy machine may be late."""
-    took = []
-    for _ in range(TRIES):
-        began = time.monotonic()
-        with pytest.raises(NotReachable) as caught:
-            call()
-        assert caught.value.reason == "timeout"
-        took.append(time.monotonic() - began)
-    return min(took)
+def seconds_to_give_up(call: Callable[[], None]) -> float:
+    """Return the seconds after which a call ended by its deadline."""
+    began = time.monotonic()
+    with pytest.raises(NotReachable) as caught:
+        call()
+    assert caught.value.reason == "timeout"
+    return time.monotonic() - began
 
 
 # bounds --------------------------------------------------------------------------------------------------------------------------
@@ -331,12 +327,12 @@ def test_no_more_than_64_kilobytes_of_an_answer_are_read(sink: PortalSink) -> No
 @pytest.mark.parametrize("mode", ["hang", "drip"])
 def test_a_call_ends_by_its_deadline_even_if_something_keeps_arriving(sink: PortalSink, mode: str) -> None:
     """The total is one deadline, not one for each wait."""
-    sink.modes["portal"] = [mode] * TRIES
+    sink.modes["portal"] = [mode]
 
     def call() -> None:
         Egress(allow=(sink.origin,), limits=QUICK).post_form(sink.url("portal"), {})
 
-    assert quickest_timeout(call) < 1.5
+    assert seconds_to_give_up(call) < 4  # without the one deadline it never ends
 
 
 def test_a_resolver_that_does_not_answer_is_given_up() -> None:
@@ -349,7 +345,7 @@ def test_a_resolver_that_does_not_answer_is_given_up() -> None:
     def call() -> None:
         Egress(resolve=resolve, limits=QUICK).post_form("https://portal.example/", {})
 
-    assert quickest_timeout(call) < 1.0
+    assert seconds_to_give_up(call) < 4  # the resolver takes ten
     release.set()
 
 
@@ -395,7 +391,7 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole() -> None:
         serving = threading.Thread(target=serve)
         serving.start()
         port = server.getsockname()[1]
-        reply = Egress(allow=(f"http://127.0.0.1:{port}",), limits=QUICK).post_form(f"http://127.0.0.1:{port}/", {})
+        reply = Egress(allow=(f"http://127.0.0.1:{port}",)).post_form(f"http://127.0.0.1:{port}/", {})
         serving.join()
     assert (reply.body, reply.is_whole) == (b"abc", False)
 

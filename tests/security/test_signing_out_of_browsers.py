@@ -23,6 +23,16 @@ def test_after_signing_out_the_cookie_is_worth_nothing(journeys: Journeys, op: P
     assert replay.open(journeys.plain.ask(prompt="none")).parameters["error"] == "login_required"
 
 
+def test_an_address_of_no_sign_out_says_of_nobody_signed_in_that_they_are_out(journeys: Journeys, op: Provider) -> None:
+    """On a shared machine somebody would walk away. The control: a browser in which nobody is signed in."""
+    browser, stranger = journeys.signed_in(), Browser(op)
+    browser.open("/signed-out/" + "x" * 43)
+    assert browser.at == "/"
+    assert is_signed_in(op, session_of(browser))
+    assert stranger.open("/signed-out/" + "x" * 43).status == 200
+    assert stranger.at.startswith("/signed-out/")
+
+
 def test_staying_signed_in_changes_nothing(journeys: Journeys, op: Provider) -> None:
     """RP-Initiated Logout §2: the person decides. Who stays is not led to the page on which the portal says that all is over."""
     browser, portal = journeys.signed_in(), journeys.plain

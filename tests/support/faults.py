@@ -103,9 +103,9 @@ class World:
         self.portal.code_for(self.browser, self.citizen, scope="openid offline_access")
 
     def settle(self, *, within: float = 5) -> None:
-        """Wait until every worker is ready: the one asked is anyone's guess, so a dozen answers in a row count as all."""
+        """Wait until every worker is ready: the one asked is anyone's guess, so two dozen answers in a row count as all."""
         until, ready = time.monotonic() + within, 0
-        while ready < 12:
+        while ready < 24:
             ready = ready + 1 if self.served.get("/health/ready")[0] == 200 else 0
             assert time.monotonic() < until, self.served.get("/health/ready")
             time.sleep(0.01)
@@ -130,7 +130,7 @@ def known_to(served: Served, client_id: str) -> None:
     """Wait until every worker has seen a client: configuration is at most a second old (design §4)."""
     unknown = 0
     until = time.monotonic() + 10
-    while unknown < 12:
+    while unknown < 24:
         found = served.get("/authorize?" + urlencode({"client_id": client_id}))[2].find(b"unauthorized_client") < 0
         unknown = unknown + 1 if found else 0
         assert time.monotonic() < until, f"{served.host} does not know {client_id}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import Flask, Request, Response
 from flask import request as flask_request
 from werkzeug.datastructures import ImmutableMultiDict
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.web.door import Answer, PageAnswer
 from idp.web.door import Request as ReadRequest
@@ -102,7 +103,11 @@ def _http_error(desk: Desk, error: HTTPException) -> Answer | PageAnswer:
     status = error.code or _SERVER_ERROR
     if status >= _SERVER_ERROR:
         return desk.error(read(), getattr(error, "original_exception", None) or error)
-    return desk.http_error(read(), status)
+    answer = desk.http_error(read(), status)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        allowed = ("Allow", ", ".join(sorted(set(error.valid_methods) - {"OPTIONS"})))
+        answer = replace(answer, headers=(*answer.headers, allowed))
+    return answer
 
 
 def _refuse_foreign_forms(desk: Desk) -> PageAnswer | None:

@@ -34,12 +34,12 @@ def see_other(location: str, *headers: tuple[str, str]) -> Answer:
     return Answer(303, (("Location", location), *NOT_STORED, ("Referrer-Policy", "no-referrer"), *headers))
 
 
-def to_client(answer: AuthorizationAnswer, *headers: tuple[str, str]) -> Answer | PageAnswer:
-    """Return an authorization answer on its way to the client: in the query, or by a form that posts itself."""
+def to_client(answer: AuthorizationAnswer, ui_locales: str, *headers: tuple[str, str]) -> Answer | PageAnswer:
+    """Return an authorization answer on its way to the client: in the query, or by a form that posts itself, in a language asked for."""
     if answer.response_mode == "form_post":
         return PageAnswer(
             "form_post.html",
-            values={"action": answer.redirect_uri, "fields": answer.parameters},
+            values={"action": answer.redirect_uri, "fields": answer.parameters, "ui_locales": ui_locales},
             headers=headers,
             form_targets=(origin_of(answer.redirect_uri),),
         )

@@ -58,5 +58,6 @@ class Authorize:
                 issuer=self._flow.rooms.issuer,
                 state=parameters.get("state"),
                 parameters=refused,
-            )
+            ),
+            parameters.get("ui_locales", ""),
         )

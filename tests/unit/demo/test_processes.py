@@ -15,6 +15,7 @@ import pytest
 
 from idp.demo.children import ChildFailed, spawn, wait_until
 from idp.demo.processes import Program, Supervisor, answers
+from tests.support.served import free_port
 
 SERVER = """
 import sys
@@ -59,18 +60,18 @@ def wait_for(output: io.StringIO, text: str) -> None:
 
 
 def test_a_child_is_ready_when_its_address_answers_and_its_lines_carry_its_name() -> None:
-    output = io.StringIO()
+    output, port = io.StringIO(), free_port()
     with Supervisor(output=output) as supervisor:
-        supervisor.start(Program("portal", python(SERVER, "18201"), ready_url="http://127.0.0.1:18201/health"))
-        assert answers("http://127.0.0.1:18201/health")
+        supervisor.start(Program("portal", python(SERVER, str(port)), ready_url=f"http://127.0.0.1:{port}/health"))
+        assert answers(f"http://127.0.0.1:{port}/health")
         wait_for(output, "portal     | serving\n")
     with pytest.raises(ConnectionRefusedError):
-        http.client.HTTPConnection("127.0.0.1", 18201, timeout=2).connect()
+        http.client.HTTPConnection("127.0.0.1", port, timeout=2).connect()
 
 
 def test_a_child_that_never_answers_is_given_up_in_bounded_time() -> None:
     with Supervisor(output=io.StringIO()) as supervisor, pytest.raises(ChildFailed, match=r"mute did not answer .* within 1 s"):
-        supervisor.start(Program("mute", python(SLEEPER), ready_url="http://127.0.0.1:18202/"), ready_within=1)
+        supervisor.start(Program("mute", python(SLEEPER), ready_url=f"http://127.0.0.1:{free_port()}/"), ready_within=1)
 
 
 def test_a_child_that_ends_before_it_is_ready_is_named_with_its_exit_code() -> None:
@@ -78,7 +79,7 @@ def test_a_child_that_ends_before_it_is_ready_is_named_with_its_exit_code() -> N
         Supervisor(output=io.StringIO()) as supervisor,
         pytest.raises(ChildFailed, match=r"broken ended unexpectedly \(exit code 3\)"),
     ):
-        supervisor.start(Program("broken", python("raise SystemExit(3)"), ready_url="http://127.0.0.1:18203/"))
+        supervisor.start(Program("broken", python("raise SystemExit(3)"), ready_url=f"http://127.0.0.1:{free_port()}/"))
 
 
 def test_a_program_that_does_not_exist_is_named() -> None:

@@ -61,7 +61,7 @@ def test_a_refusal_names_the_engine_and_says_when_to_come_back() -> None:
 def test_after_a_second_one_thread_tries_and_the_others_go_on_being_refused() -> None:
     breaker = Breaker("engine")
     breaker.failed(3.0)
-    assert 0.8 < wait_until(lambda: is_admitted(breaker), within=2) < 1.5
+    assert 0.8 < wait_until(lambda: is_admitted(breaker), within=10) < 3
     assert not in_another_thread(breaker)
     breaker.succeeded()
     assert in_another_thread(breaker)
@@ -70,7 +70,7 @@ def test_after_a_second_one_thread_tries_and_the_others_go_on_being_refused() ->
 def test_the_thread_that_tries_may_make_more_calls_while_it_does() -> None:
     breaker = Breaker("engine")
     breaker.failed(3.0)
-    wait_until(lambda: is_admitted(breaker), within=2)
+    wait_until(lambda: is_admitted(breaker), within=10)
     assert is_admitted(breaker)
     assert not in_another_thread(breaker)
 
@@ -78,16 +78,16 @@ def test_the_thread_that_tries_may_make_more_calls_while_it_does() -> None:
 def test_a_try_that_fails_opens_it_for_another_second() -> None:
     breaker = Breaker("engine")
     breaker.failed(3.0)
-    wait_until(lambda: is_admitted(breaker), within=2)
+    wait_until(lambda: is_admitted(breaker), within=10)
     breaker.failed()
     assert not is_admitted(breaker)
-    wait_until(lambda: is_admitted(breaker), within=2)
+    wait_until(lambda: is_admitted(breaker), within=10)
 
 
 def test_a_try_that_asked_nothing_leaves_the_trying_to_the_next() -> None:
     breaker = Breaker("engine")
     breaker.failed(3.0)
-    wait_until(lambda: is_admitted(breaker), within=2)
+    wait_until(lambda: is_admitted(breaker), within=10)
     breaker.undecided()
     assert in_another_thread(breaker)
 

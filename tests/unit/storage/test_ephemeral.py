@@ -52,12 +52,12 @@ def test_a_value_is_gone_after_its_time(short_lived: Ephemeral) -> None:
 
 
 def test_a_count_goes_up_within_its_window_and_begins_anew_after_it(short_lived: Ephemeral) -> None:
-    window = timedelta(milliseconds=300)
+    window = timedelta(seconds=2)
     assert short_lived.count("counted", window=window)[0] == 1
     count, left = short_lived.count("counted", window=window)
     assert count == 2
-    assert 0 < left <= 300
-    wait_until(lambda: short_lived.find("counted") is None, within=2)
+    assert 0 < left <= 2000
+    wait_until(lambda: short_lived.find("counted") is None, within=10)
     assert short_lived.count("counted", window=window)[0] == 1
 
 
@@ -86,7 +86,7 @@ def test_a_killed_engine_is_away_at_once_and_back_at_the_first_try(own: Engines,
             short_lived.find("a")
     assert time.monotonic() - began < 1
     own.restart_valkey()
-    assert wait_until(lambda: not is_away(short_lived), within=5) < 2
+    assert wait_until(lambda: not is_away(short_lived), within=10) < 4
 
 
 def test_a_frozen_engine_costs_a_call_half_a_second_and_nothing_while_the_breaker_is_open(
@@ -100,14 +100,14 @@ def test_a_frozen_engine_costs_a_call_half_a_second_and_nothing_while_the_breake
             began = time.monotonic()
             with pytest.raises(EngineAway):
                 short_lived.find("a")
-            assert time.monotonic() - began < 0.7
+            assert time.monotonic() - began < 1.4
         began = time.monotonic()
-        with pytest.raises(EngineAway):
+        with pytest.raises(EngineAway, match="breaker open"):
             short_lived.find("a")
-        assert time.monotonic() - began < 0.05
+        assert time.monotonic() - began < 0.2
     finally:
         own.thaw_valkey()
-    assert wait_until(lambda: not is_away(short_lived), within=5) < 2
+    assert wait_until(lambda: not is_away(short_lived), within=10) < 4
 
 
 def test_an_engine_without_memory_left_is_away_for_who_writes(own: Engines, short_lived: Ephemeral) -> None:

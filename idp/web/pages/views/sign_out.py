@@ -130,6 +130,8 @@ class SigningOut:
         request = read()
         stored = self.desk.rooms.ephemeral.find(_key(name))
         if stored is None:
+            if self.desk.session(request) is not None:  # an address of nobody says of nobody that they are signed out
+                return see_other("/")
             return self._signed_out_page(request, None, None, 0, SignOutRequest())
         kept = json.loads(stored)
         looks = (value for key, value in request.query if key == "looked")
