@@ -13,7 +13,7 @@ from idp.accounts.model import AccountShown, DeclarationRefused, Lock, PersonDec
 from idp.cli.composition import opened_rooms
 from idp.cli.documents import read_json
 from idp.cli.evidence import evidence
-from idp.cli.frame import Frame, answering, counted, local, operated, pairs, read_instant
+from idp.cli.frame import Frame, Words, answering, counted, local, operated, pairs, read_instant
 from idp.cli.subjects import account_id_of, id_of, of_account
 from idp.enrolment.model import CODE_LIVES_FOR
 from idp.reference.model import Sex
@@ -185,8 +185,8 @@ def _line(lock: Lock, zone: ZoneInfo) -> str:
 
 @accounts.command("lock")
 @of_account
-@click.option("--reason", required=True, help="Why, for the record.")
-@click.option("--legal-basis", required=True, help="On what legal basis, such as a decree and its article.")
+@click.option("--reason", required=True, type=Words(), help="Why, for the record.")
+@click.option("--legal-basis", required=True, type=Words(), help="On what legal basis, such as a decree and its article.")
 @click.option("--until", metavar="INSTANT", help="When it ends by itself (ISO 8601); else it holds until it is lifted.")
 @operated
 @answering

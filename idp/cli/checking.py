@@ -21,6 +21,7 @@ from idp.kernel.refusals import Refusal
 from idp.keys.model import SIGNING_ALGS
 from idp.keys.ring import KeyRing
 from idp.storage import migrations
+from idp.storage.breaker import EngineAway
 from idp.storage.deployment import Deployment, find_deployment, require_fitting
 from idp.storage.ephemeral import Ephemeral
 from idp.storage.postgres import Database
@@ -105,10 +106,10 @@ def _find(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, ok=True, seen=look())
     except _Wrong as wrong:
         return Finding(what, ok=False, seen=wrong.detail, to_do=wrong.to_do)
+    except (EngineAway, psycopg.OperationalError):
+        return Finding(what, ok=False, seen="away", to_do="see to it that the server runs and its address in the settings is right")
     except Refusal as refusal:
         return Finding(what, ok=False, seen=refusal.code, to_do=sentence_of(refusal))
-    except psycopg.OperationalError:
-        return Finding(what, ok=False, seen="away", to_do="see to it that the server runs and its address in the settings is right")
     except psycopg.Error as error:
         return Finding(what, ok=False, seen=type(error).__name__, to_do="run idp migrate with the owner's URL")
 

@@ -10,7 +10,7 @@ import click
 
 from idp.cli.composition import find_own_demo, opened_rooms
 from idp.cli.documents import read_json
-from idp.cli.frame import Frame, answering, operated, pairs, table
+from idp.cli.frame import Frame, Words, answering, operated, pairs, table
 from idp.clients.filling import fill, names_in
 from idp.clients.model import DeclarationRefused
 from idp.demo.record import changed_kept
@@ -181,7 +181,7 @@ def _state(client: Client, now: datetime) -> str:
 
 @clients.command("disable")
 @click.argument("client_id", metavar="CLIENT")
-@click.option("--reason", required=True, help="Why, for the record.")
+@click.option("--reason", required=True, type=Words(), help="Why, for the record.")
 @click.option("--keep-grants", is_flag=True, help="Let what was issued before count again once the client is enabled.")
 @operated
 @answering

@@ -11,7 +11,7 @@ from idp.accounts.model import PersonType
 from idp.assurance.events import CheckedFact
 from idp.assurance.policy import find_versions, load_policy
 from idp.cli.composition import opened_rooms
-from idp.cli.frame import Frame, answering, operated, read_instant, table
+from idp.cli.frame import Frame, Words, answering, operated, read_instant, table
 from idp.cli.subjects import account_id_of, id_of, of_account
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def evidence() -> None:
 @evidence.command("add")
 @of_account
 @click.option("--kind", required=True, type=click.Choice(_kinds()), help="What was checked, in the words of the policy.")
-@click.option("--checked-by", required=True, help="Which office or system checked it.")
-@click.option("--how", required=True, help="By which procedure. Never a number of a person or document.")
+@click.option("--checked-by", required=True, type=Words(), help="Which office or system checked it.")
+@click.option("--how", required=True, type=Words(), help="By which procedure. Never a number of a person or document.")
 @click.option("--checked-at", metavar="INSTANT", help="When (ISO 8601) [now].")
 @click.option("--expires-at", metavar="INSTANT", help="When it ends by itself, as the document it was read from.")
 @operated
@@ -71,7 +71,7 @@ def add(
 
 @evidence.command("strike")
 @click.argument("evidence_id", metavar="EVIDENCE", callback=id_of)
-@click.option("--reason", required=True, help="Why, for the record.")
+@click.option("--reason", required=True, type=Words(), help="Why, for the record.")
 @operated
 @answering
 def strike(frame: Frame, origin: Origin, evidence_id: UUID, reason: str) -> None:

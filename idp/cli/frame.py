@@ -29,6 +29,9 @@ DONE: Final = 0
 REFUSED: Final = 1
 MISUSED: Final = 2
 _INTERRUPTED: Final = 130
+_EARLIEST: Final = 1900
+_LATEST: Final = 9998
+"""Every zone of the world can tell an instant between, and people only mean such."""
 
 
 class Frame:
@@ -44,7 +47,7 @@ class Frame:
             click.echo(encode(document, on_one_line=on_one_line))
             return
         for line in [lines] if isinstance(lines, str) else lines:
-            click.echo(line)
+            click.echo(printable(line))
 
     def say(self, line: str) -> None:
         """Tell what is being done, on standard error."""
@@ -54,7 +57,7 @@ class Frame:
         """Say why nothing was done, and return the exit code for it."""
         if self.as_json:
             click.echo(encode({"error": code, "message": sentence}))
-        self.say("idp: " + "".join(each if each.isprintable() else ascii(each)[1:-1] for each in sentence))
+        self.say("idp: " + printable(sentence))
         return REFUSED
 
 
@@ -122,7 +125,7 @@ def _note_form(context: click.Context, _parameter: click.Parameter, value: bool)
 
 
 def _note_operator(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Origin:
-    return Origin.operated((value or "").strip() or _own_name())
+    return Origin.operated(value or _own_name())
 
 
 def _own_name() -> str:
@@ -142,7 +145,12 @@ def answering(command: F) -> F:
 def operated(command: F) -> F:
     """Give a command that changes something, or shows what is held of a person or client, `--by`, for the record: the keyword `origin`."""
     return click.option(
-        "--by", "origin", metavar="NAME", callback=_note_operator, help="Who does this, for the record; else your account here."
+        "--by",
+        "origin",
+        metavar="NAME",
+        type=Words(100),
+        callback=_note_operator,
+        help="Who does this, for the record; else your account here.",
     )(command)
 
 
@@ -157,11 +165,36 @@ def read_instant(text: str | None, zone: ZoneInfo) -> datetime | None:
     try:
         read = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not an instant such as 2026-12-31T17:00 or 2026-12-31") from None
+        raise click.BadParameter(f"{text[:60]!r} is not an instant such as 2026-12-31T17:00 or 2026-12-31") from None
+    if not _EARLIEST <= read.year <= _LATEST:
+        raise click.BadParameter(f"the year {read.year} is not between {_EARLIEST} and {_LATEST}")
     return read if read.tzinfo is not None else read.replace(tzinfo=zone)
 
 
+class Words(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker only
+    """A sentence or name for the record: at most `most` characters, on one line, and nothing that is not seen. Empty is empty."""
+
+    name = "text"
+
+    def __init__(self, most: int = 500) -> None:
+        self.most = most
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it without spaces at its ends; refuses what would not be read as it was meant."""
+        text = value.strip()
+        if len(text) > self.most:
+            self.fail(f"has more than {self.most} characters", param, ctx)
+        if printable(text) != text:
+            self.fail("holds line breaks, or characters that are not seen", param, ctx)
+        return text
+
+
 # forms of an answer -----------------------------------------------------------------------------------------------------------
+
+
+def printable(line: str) -> str:
+    """Return a line on which stored words can neither begin another one nor tell a terminal anything."""
+    return "".join(each if each.isprintable() or each == "\u00a0" else ascii(each)[1:-1] for each in line)
 
 
 def encode(document: object, *, on_one_line: bool = False) -> str:

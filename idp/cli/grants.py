@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from idp.cli.composition import opened_rooms
-from idp.cli.frame import Frame, answering, operated, table
+from idp.cli.frame import Frame, Words, answering, operated, table
 from idp.cli.subjects import account_id_of, id_of, of_account
 from idp.grants.model import NoSuchConsent
 
@@ -79,7 +79,7 @@ def _name(rooms: Rooms, client_id: UUID) -> str:
 
 @grants.command("revoke")
 @click.argument("revoked_id", metavar="ID", callback=id_of)
-@click.option("--reason", default="by_operator", show_default=True, help="Why, for the record.")
+@click.option("--reason", type=Words(), default="by_operator", show_default=True, help="Why, for the record.")
 @operated
 @answering
 def revoke(frame: Frame, origin: Origin, revoked_id: UUID, reason: str) -> None:

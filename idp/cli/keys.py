@@ -10,11 +10,13 @@ import click
 
 from idp.app import make_clock
 from idp.cli.composition import command_settings, opened_keeper
-from idp.cli.frame import Frame, answering, counted, local, operated, table
+from idp.cli.frame import Frame, Words, answering, counted, local, operated, table
 from idp.keys.model import SIGNING_ALGS
 from idp.oidc.tokens import ID_TOKEN_FOR
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from idp.audit.model import Origin
     from idp.keys.model import Progress, SigningKey
 
@@ -59,16 +61,20 @@ def list_(frame: Frame) -> None:
         ],
     }
     signs = [
-        (each.kid, each.alg, each.state(now), each.signs_from.astimezone(zone), each.signs_until and each.signs_until.astimezone(zone))
+        (each.kid, each.alg, each.state(now), *(_at(instant, zone) for instant in (each.signs_from, each.signs_until, each.verifies_until)))
         for each in signing
     ]
     seals = [(each.id, each.purpose, "retired" if each.retired_at else "kept", each.active_at.astimezone(zone)) for each in sealing]
     lines = [
-        *table(("kid", "alg", "state", "signs from", "until"), signs, empty="No signing key: run idp keys make."),
+        *table(("kid", "alg", "state", "signs from", "until", "verifies until"), signs, empty="No signing key: run idp keys make."),
         "",
         *table(("id", "purpose", "state", "active from"), seals, empty="No sealing key: run idp keys make."),
     ]
     frame.answer(document, lines)
+
+
+def _at(instant: datetime | None, zone: ZoneInfo) -> datetime | None:
+    return instant and instant.astimezone(zone)
 
 
 def _signing(key: SigningKey) -> dict[str, object]:
@@ -135,7 +141,7 @@ def rewrap(frame: Frame, origin: Origin) -> None:
 
 @keys.command("revoke")
 @click.argument("kid", metavar="KID")
-@click.option("--reason", required=True, help="Why, for the record.")
+@click.option("--reason", required=True, type=Words(), help="Why, for the record.")
 @operated
 @answering
 def revoke(frame: Frame, origin: Origin, kid: str, reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from idp.cli.composition import opened_rooms
-from idp.cli.frame import Frame, answering, counted, operated
+from idp.cli.frame import Frame, Words, answering, counted, operated
 from idp.cli.subjects import account_id_of
 from idp.throttle.model import VolumeKind
 
@@ -32,7 +32,7 @@ def throttle() -> None:
 @throttle.command("reset")
 @click.argument("account", metavar="[ACCOUNT]", required=False)
 @click.option("--addresses", is_flag=True, help="Forget the counts by address and browser instead, of everybody.")
-@click.option("--reason", default="by_operator", show_default=True, help="Why, for the record.")
+@click.option("--reason", type=Words(), default="by_operator", show_default=True, help="Why, for the record.")
 @operated
 @answering
 def reset(frame: Frame, origin: Origin, account: str | None, reason: str, *, addresses: bool) -> None:

@@ -72,7 +72,7 @@ def write_deployment(owner_url: str, wanted: Deployment) -> Deployment:
     Raises:
         WrongDatabase: it is marked for something else.
     """
-    with psycopg.connect(owner_url) as connection:
+    with psycopg.connect(owner_url, connect_timeout=2) as connection:
         row = connection.execute(FIND).fetchone()
         found = None if row is None else Deployment(str(row[0]), str(row[1]))
         if found is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from idp.cli.frame import printable
 from idp.demo.people import synthetic_person
 from idp.kernel.clock import SystemClock
 from idp.kernel.ids import new_id
@@ -174,6 +175,38 @@ def test_a_lock_ends_the_sessions_of_its_account_in_the_operators_name(command: 
     assert "1 session ended" in locked.out
     (ended,) = command("audit", "tail", "--json", "--account", account_id, "--kind", "sessions.session_ended").document["events"]
     assert (ended["body"]["operator"], ended["body"]["reason"]) == ("officer.one", "account_dead")
+
+
+def test_an_instant_at_the_ends_of_the_calendar_is_refused_before_it_is_kept(command: Command) -> None:
+    """No zone could show it, so the account could not be shown any more."""
+    account_id = add(command, 771)["account_id"]
+    lock = ("accounts", "lock", account_id, "--reason", "x", "--legal-basis", "y", "--until")
+    for until in ("9999-12-31T23:59:59Z", "0001-01-01", "9999-12-31"):
+        ended = command(*lock, until)
+        assert ended.code == 2
+        assert "is not between 1900 and 9998" in ended.err
+    assert command(*lock, "9998-12-31T23:59:59-12:00").code == 0
+    assert "9999-01-01" in command("accounts", "show", account_id).out
+
+
+FORGED = "x\n2026-11-28 20:31:00+07:00  accounts.account_unlocked  minister  left=0"
+
+
+def test_words_for_the_record_are_one_line_that_can_be_read(command: Command) -> None:
+    """Else one event could be made to look like two, or a terminal be told something."""
+    account_id = add(command, 772)["account_id"]
+    said = {"--reason": "số 7 – “tạm”", "--legal-basis": "Điều\u00a05", "--by": "officer.7"}
+    for words in (FORGED, "\x1b[31mred", "bell\x07", "\u202egnp", "x" * 501):
+        for name in said:
+            ended = command("accounts", "lock", account_id, *(each for pair in (said | {name: words}).items() for each in pair))
+            assert ended.code == 2
+            assert "\x1b" not in ended.err
+    assert command("accounts", "lock", account_id, *(each for pair in said.items() for each in pair)).code == 0
+
+
+def test_what_is_stored_is_shown_on_the_line_it_belongs_to() -> None:
+    assert printable(FORGED) == FORGED.replace("\n", "\\n")
+    assert printable("đ\x1b[2J\u202e") == "đ\\x1b[2J\\u202e"
 
 
 def test_a_lock_without_a_reason_is_refused(command: Command) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import Any
 
 import pytest
@@ -108,6 +110,20 @@ def test_a_database_that_is_away_is_named_as_such(command: Command) -> None:
     assert ended.code == 1
     assert "see idp check" in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_check_says_within_seconds_that_a_server_takes_connections_and_says_nothing(command: Command) -> None:
+    """Each role is tried for two seconds; it does not send whoever asks to itself."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as mute:
+        url = f"postgresql://idp_app@127.0.0.1:{mute.getsockname()[1]}/idp"
+        began = time.monotonic()
+        ended = command("check", "--json", IDP_DATABASE_URL=url, IDP_DATABASE_WORKER_URL="", IDP_DATABASE_OWNER_URL="")
+        assert time.monotonic() - began < 30
+    findings = {each["what"]: each for each in ended.document["checks"]}
+    assert ended.code == 1
+    for what in ("database as app", "schema", "mark", "clock"):
+        assert findings[what]["seen"] == "away"
+        assert findings[what]["to_do"] == "see to it that the server runs and its address in the settings is right"
 
 
 def test_what_an_operator_has_to_set_is_named(command: Command) -> None:
