@@ -12,10 +12,10 @@ from flask import Blueprint, Response, current_app, redirect, request
 
 from . import browser
 from .logout import LogoutRefused
-from .oidc import ProviderAway, ProviderRefused, meets
+from .oidc import AnswerRefused, ProviderAway, ProviderRefused, meets
 from .services import address_of, deep_link, find_service
 from .store import LogoutReplayed, SessionAlreadyEnded
-from .troubles import notice, trouble
+from .troubles import notice, provider_trouble, trouble
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -85,7 +85,7 @@ def initiate_login() -> AnyResponse | tuple[str, int]:
 
 
 @blueprint.get("/signed-in")
-def signed_in() -> AnyResponse | tuple[str, int]:
+def signed_in() -> AnyResponse | tuple[str, int] | tuple[str, int, dict[str, str]]:
     """Take the provider's answer. The journey is consumed first, so one answer is followed once, here only."""
     answer = request.args.to_dict()
     if any(len(request.args.getlist(name)) > 1 for name in answer):
@@ -99,10 +99,13 @@ def signed_in() -> AnyResponse | tuple[str, int]:
     if value is None or kept is None:
         return trouble("unknown_state", 400)
     now = portal().now()
-    found = portal().provider.finish(answer, kept, now=now)
+    try:
+        found = portal().provider.finish(answer, kept, now=now)
+    except (ProviderAway, ProviderRefused, AnswerRefused) as error:
+        return provider_trouble(error, kept["return_to"])
     if not meets(found.claims, portal().settings.minimum_acr):
         log.warning("sign-in below the minimum of this portal, reference=%s", browser.reference())
-        return trouble("below_minimum", 403)
+        return trouble("below_minimum", 403, kept["return_to"])
     fresh_value = browser.new_browser()  # a cookie planted before the sign-in is worth nothing after it
     try:
         portal().store.open_session(
@@ -116,7 +119,7 @@ def signed_in() -> AnyResponse | tuple[str, int]:
             until=now + portal().settings.session_for,
         )
     except SessionAlreadyEnded:
-        return trouble("ended_meanwhile", 400)
+        return trouble("ended_meanwhile", 400, kept["return_to"])
     response = redirect(kept["return_to"] if kept["return_to"] != "/" else "/identity", 303)
     browser.remember_browser(response, fresh_value)
     return response

@@ -42,10 +42,16 @@ def template_context() -> dict[str, Any]:
         "back": request.full_path.rstrip("?") if request.method == "GET" and request.endpoint in REVISITABLE else "/",
         "service_name": lambda service: service.name if chosen == "vi" else service.name_in_english,
         "service_address": lambda service: address_of({"MaTTHC": service.code}),
+        "is_signed_in": _is_signed_in,
         "levels_of": levels_of,
         "clock_time": _clock_time,
         "instant": _instant,
     }
+
+
+def _is_signed_in() -> bool:
+    session = journeys.current_session()
+    return session is not None and session.tokens is not None
 
 
 REVISITABLE = frozenset({"pages.home", "pages.identity", "pages.apply"})

@@ -40,28 +40,31 @@ SAME_PAGE_AS = {
 
 def notice(kind: str, status: int) -> tuple[str, int]:
     """Return a page that says what is now true and what comes next."""
-    return render_template("message.html", kind=kind, reference=None), status
+    return render_template("message.html", kind=kind, reference=None, return_to="/"), status
 
 
-def trouble(kind: str, status: int) -> tuple[str, int]:
-    """Return a page that says what happened, what to do next, and a reference code, which the log has too."""
+def trouble(kind: str, status: int, return_to: str = "/") -> tuple[str, int]:
+    """Return a page that says what happened, what to do next, and a reference code, which the log has too.
+
+    `return_to` is where the person was going: the next try goes there too.
+    """
     log.warning("%s, reference=%s", kind, browser.reference())
-    return render_template("message.html", kind=kind, reference=browser.reference()), status
+    return render_template("message.html", kind=kind, reference=browser.reference(), return_to=return_to), status
 
 
-def provider_trouble(error: Exception) -> tuple[str, int] | tuple[str, int, dict[str, str]]:
+def provider_trouble(error: Exception, return_to: str = "/") -> tuple[str, int] | tuple[str, int, dict[str, str]]:
     """Say in words what the provider answered, or that it did not."""
     if isinstance(error, ProviderAway):
-        return (*trouble("provider_away", 503), {"Retry-After": "30"})
+        return (*trouble("provider_away", 503, return_to), {"Retry-After": "30"})
     if isinstance(error, ProviderRefused):
         if error.error not in STATUS_OF_ERROR:
             # A stranger can send any text as `error`: what is not in the table is logged, never shown.
             log.error("provider refused: %.60r %.200r", error.error, error.description)
-            return trouble("refused_request", 400)
-        return trouble(SAME_PAGE_AS.get(error.error, error.error), STATUS_OF_ERROR[error.error])
+            return trouble("refused_request", 400, return_to)
+        return trouble(SAME_PAGE_AS.get(error.error, error.error), STATUS_OF_ERROR[error.error], return_to)
     if isinstance(error, AnswerRefused):
         log.error("answer refused: %s", error)
-    return trouble("answer_refused", 502)
+    return trouble("answer_refused", 502, return_to)
 
 
 def http_trouble(error: HTTPException) -> tuple[str, int]:
@@ -73,4 +76,4 @@ def http_trouble(error: HTTPException) -> tuple[str, int]:
 def unexpected_trouble(error: Exception) -> tuple[str, int]:
     """Log what nobody foresaw, and say no more than that."""
     log.error("unexpected, reference=%s", browser.reference(), exc_info=error)
-    return render_template("message.html", kind="unexpected", reference=browser.reference()), 500
+    return render_template("message.html", kind="unexpected", reference=browser.reference(), return_to="/"), 500

@@ -143,6 +143,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "signed_out.next": ("Có thể đóng trình duyệt.", "You may close the browser."),
     # Troubles: what happened, what to do next
+    "still_signed_in": ("Bạn vẫn đang đăng nhập ở cổng này.", "You are still signed in at this portal."),
+    "back_to_service": ("Quay lại thủ tục", "Back to the service"),
     "access_denied.title": ("Bạn đã quay lại mà không tiếp tục", "You came back without going on"),
     "access_denied.text": (
         "Bạn chưa làm xong điều Một Cửa hỏi, hoặc không đồng ý chia sẻ. Lần này không thông tin nào được chuyển cho cổng này.",

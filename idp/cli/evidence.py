@@ -65,7 +65,7 @@ def add(
         level, counts = rooms.levels.current(person.holder_id), rooms.levels.asks_for(kind, PersonType(person.person_type))
     lines = [f"Recorded ({evidence_id}). The level is {level.ial}."]
     if not counts:
-        lines.append(f"No level of a {person.person_type.replace('_', ' ')} asks for {kind}: it carries nothing.")
+        lines.append(f"No level of this type of person ({person.person_type}) asks for {kind}: it carries nothing.")
     frame.answer({"evidence_id": evidence_id, "kind": kind, "counts": counts, "ial": level.ial}, lines)
 
 

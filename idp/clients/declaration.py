@@ -291,7 +291,7 @@ def _read_purposes(value: object, scopes: frozenset[str]) -> dict[str, dict[str,
     purposes: dict[str, dict[str, str]] = {}
     for scope, sentences in value.items():
         if scope not in scopes:
-            raise DeclarationRefused("purposes", f"{scope!r} is not in scope")
+            raise DeclarationRefused("purposes", f"{quoted(scope)} is not in scope")
         if not isinstance(sentences, dict) or not {"vi", "en"} <= sentences.keys():
             raise DeclarationRefused("purposes", f"{scope}: needs a sentence in vi and in en")
         reader = Fields(sentences, within=f"purposes.{scope}")

@@ -102,7 +102,7 @@ class Fields:
             return frozenset(default)
         values = frozenset(self.texts(name))
         if not values or not values.issubset(allowed):
-            foreign = f", not {', '.join(quoted(each) for each in sorted(values.difference(allowed)))}" if values else ""
+            foreign = f", not {quoted(min(values.difference(allowed)))}" if values else ""
             raise self._refuse(name, f"is a list of {', '.join(sorted(allowed))}{foreign}")
         return values
 

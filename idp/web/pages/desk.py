@@ -24,7 +24,7 @@ from idp.web.door import Answer, PageAnswer, Unreadable
 from idp.web.logs import shown_path
 from idp.web.own_page import is_own
 from idp.web.pages.forms import CsrfContext, Form
-from idp.web.pages.values import TO_FIRST_PAGE, TO_MY_PAGE, Asker, Link, ToldPortal
+from idp.web.pages.values import TO_FIRST_PAGE, TO_MY_PAGE, TO_SIGN_IN, Asker, Link, ToldPortal
 from idp.web.protocol.answers import ANY_ORIGIN, OF_SCRIPTS, json_answer, origin_of, unavailable
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ _KIND_OF_ERROR: Final[Mapping[type[ProtocolError], ErrorKind]] = {
 }
 _ONWARD: Final[Mapping[ErrorKind, Link]] = {
     "sign_out_unreadable": Link(TO_MY_PAGE, "/"),
+    "code_over": Link(TO_SIGN_IN, "/sign-in"),
     "not_found": Link(TO_FIRST_PAGE, "/"),
     "not_allowed": Link(TO_FIRST_PAGE, "/"),
     "unexpected": Link(TO_FIRST_PAGE, "/"),

@@ -234,7 +234,7 @@ def test_levels_follow_from_evidence_and_nobody_types_one(command: Command) -> N
     again = command("accounts", "evidence", "strike", phone["evidence_id"], "--reason", "twice")
     assert (again.code, again.err) == (1, "idp: Somebody took this evidence out of force before.\n")
     foreign = command("accounts", "evidence", "add", account_id, "--kind", "passport_match", "--checked-by", "office", "--how", "TK01")
-    assert foreign.out.endswith("The level is 0.\nNo level of a citizen asks for passport_match: it carries nothing.\n")
+    assert foreign.out.endswith("The level is 0.\nNo level of this type of person (citizen) asks for passport_match: it carries nothing.\n")
     assert command("accounts", "evidence", "add", account_id, "--kind", "hearsay", "--checked-by", "x", "--how", "y").code == 2
 
 

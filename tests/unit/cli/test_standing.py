@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from idp.cli import throttle
 from idp.kernel.clock import FixedClock
 from idp.storage.ephemeral import Ephemeral
 from idp.throttle.model import VolumeKind
@@ -55,6 +56,11 @@ def test_what_was_forgotten_of_addresses_is_said_and_on_record(command: Command,
     assert ended.out == "Counts by address and browser forgotten, of everybody: 4 of activations, 1 of requests to sign in.\n"
     event = command("audit", "tail", "--json", "--kind", "throttle.volumes_reset", "-n", "1").document["events"][0]["body"]
     assert (event["operator"], event["reason"], event["kinds"], event["counters"]) == ("desk.one", "school visit", ["activation", "authorize"], 5)
+
+
+def test_every_kind_of_count_has_words() -> None:
+    """Else a reset that was done and recorded would end in a fault."""
+    assert throttle._WORDS.keys() == set(VolumeKind)
 
 
 def test_an_account_that_guessed_nothing_has_nothing_to_forget(command: Command) -> None:

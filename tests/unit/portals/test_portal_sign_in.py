@@ -248,6 +248,29 @@ def test_every_error_has_a_page_with_a_next_step(
     assert "<script" not in answer.text
 
 
+def test_who_came_back_from_a_service_is_led_to_it_again(portal: PortalUnderTest, provider: ToyProvider) -> None:
+    """Whoever is signed in stays so, and reads it; whoever is not begins anew for the same service."""
+    refused = portal.sign_in(provider, "/sign-in?MaTTHC=9.000002&vneid=1", code=None, error="access_denied")
+    assert 'id="sign-in" href="/sign-in?MaTTHC=9.000002&amp;vneid=1"' in refused.text
+    assert 'id="still-signed-in"' not in refused.text
+    portal.sign_in(provider)
+    refused = portal.sign_in(provider, "/sign-in?MaTTHC=9.000003", code=None, error="access_denied")
+    assert 'id="still-signed-in"' in refused.text
+    assert 'id="back" href="/apply?MaTTHC=9.000003"' in refused.text
+    assert "/sign-in" not in refused.text
+
+
+def test_a_second_window_that_comes_too_late_is_told_that_the_first_has_signed_in(portal: PortalUnderTest, provider: ToyProvider) -> None:
+    """The first one changed the cookie, so what began before it is not followed; nobody is asked to begin again for nothing."""
+    first, second = portal.get("/sign-in"), portal.get("/sign-in")
+    portal.get(provider.answer(first.location))
+    late = portal.get(provider.answer(second.location))
+    assert late.status_code == 400
+    assert 'id="message-unknown_state"' in late.text
+    assert 'id="still-signed-in"' in late.text
+    assert 'id="home"' in late.text
+
+
 def test_a_provider_that_is_away_gives_a_page(tmp_path: Path) -> None:
     settings = PortalSettings.from_environment({"PORTAL_ISSUER": "http://127.0.0.1:1", "PORTAL_VAR": str(tmp_path)})
     browser = create_app(settings).test_client()
