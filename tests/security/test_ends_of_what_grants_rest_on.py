@@ -62,7 +62,7 @@ class Held:
             for name, lives in {
                 "userinfo": self.portal.userinfo(token).status == 200,
                 "introspection": self.resource.introspect(token)["active"],
-                "introspection of the refresh token": self.resource.introspect(self.offline["refresh_token"])["active"],
+                "introspection of the refresh token": self.portal.introspect(self.offline["refresh_token"])["active"],
             }.items()
             if lives
         }
@@ -137,8 +137,8 @@ class Stated:
             case "refresh":
                 return self.portal.refresh(self.tokens["refresh_token"]).status == 200
             case "introspection":
-                tokens = [self.tokens["access_token"], self.tokens["refresh_token"]]
-                told = {bool(self.resource.introspect(token)["active"]) for token in tokens}
+                asked = ((self.resource, "access_token"), (self.portal, "refresh_token"))
+                told = {bool(by.introspect(self.tokens[kind])["active"]) for by, kind in asked}
                 assert len(told) == 1
                 return told.pop()
             case _:
