@@ -171,8 +171,11 @@ def read_instant(text: str | None, zone: ZoneInfo) -> datetime | None:
     return read if read.tzinfo is not None else read.replace(tzinfo=zone)
 
 
-class Words(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker only
-    """A sentence or name for the record: at most `most` characters, on one line, and nothing that is not seen. Empty is empty."""
+class Words(click.ParamType[str]):
+    """A sentence or name for the record: at most `most` characters, on one line, and nothing that is not seen.
+
+    An empty one passes: who needs one refuses it.
+    """
 
     name = "text"
 

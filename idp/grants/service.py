@@ -246,9 +246,8 @@ class Grants:
 
     def introspect(self, token: str, caller_id: UUID, *, may_ask_all: bool) -> Row | None:
         """Return what a live token is good for, or None; a caller learns nothing of a token it may not ask about."""
+        may_ask_all = may_ask_all and token.startswith(ACCESS)  # nobody but its own client can use a refresh token (RFC 7662 §4)
         asked = {"digest": digest(token), "caller_id": caller_id, "may_ask_all": may_ask_all, "now": self._clock.now()}
-        if not token.startswith(ACCESS):  # nobody but its own client can use a refresh token (RFC 7662 §4)
-            asked["may_ask_all"] = False
         for statement in _INTROSPECT.get(token[: len(ACCESS)], ()):
             found = self._database.step(statement, asked)
             if found is not None:

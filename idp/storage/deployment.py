@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from idp.kernel.refusals import Refusal
+from idp.storage.postgres import CONNECT_FOR
 
 if TYPE_CHECKING:
     from idp.storage.postgres import Database
@@ -72,7 +73,7 @@ def write_deployment(owner_url: str, wanted: Deployment) -> Deployment:
     Raises:
         WrongDatabase: it is marked for something else.
     """
-    with psycopg.connect(owner_url, connect_timeout=2) as connection:
+    with psycopg.connect(owner_url, connect_timeout=CONNECT_FOR) as connection:
         row = connection.execute(FIND).fetchone()
         found = None if row is None else Deployment(str(row[0]), str(row[1]))
         if found is not None:

@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from idp.kernel.refusals import Refusal
+from idp.storage.postgres import CONNECT_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parents[2] / "migrations"
 _NEEDED_ROLES = ("idp_app", "idp_worker")
 _DAYS_AHEAD = 7
-_CONNECT_FOR = 2
-"""Seconds until a server that takes connections and says nothing is given up."""
 _ONE_AT_A_TIME = 4_711_2020
 """Held while partitions are made: two migrators at once would make the same ones. (Migrations have a lock of their own.)"""
 
@@ -50,7 +49,7 @@ def head() -> str:
 
 def current(url: str) -> str | None:
     """Return the revision that the database at `url` is at, or None when it was never migrated."""
-    with psycopg.connect(url, connect_timeout=_CONNECT_FOR) as connection:
+    with psycopg.connect(url, connect_timeout=CONNECT_FOR) as connection:
         known = connection.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL").fetchone()
         if known is None or not known[0]:
             return None
@@ -64,7 +63,7 @@ def migrate(owner_url: str, today: date, say: Callable[[str], None]) -> None:
     Raises:
         RolesMissing: the roles of docker/roles.sql were not created first.
     """
-    with psycopg.connect(owner_url, connect_timeout=_CONNECT_FOR) as connection:
+    with psycopg.connect(owner_url, connect_timeout=CONNECT_FOR) as connection:
         have = {str(row[0]) for row in connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(_NEEDED_ROLES)])}
     missing = [role for role in _NEEDED_ROLES if role not in have]
     if missing:
@@ -74,6 +73,6 @@ def migrate(owner_url: str, today: date, say: Callable[[str], None]) -> None:
     if before != head():
         say(f"migrating the database from {before or 'nothing'} to {head()}")
         command.upgrade(_configuration(owner_url), "head")
-    with psycopg.connect(owner_url, connect_timeout=_CONNECT_FOR) as connection:
+    with psycopg.connect(owner_url, connect_timeout=CONNECT_FOR) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
         connection.execute("SELECT make_partitions_ahead(%s, %s)", [today, _DAYS_AHEAD])

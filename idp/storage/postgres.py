@@ -34,10 +34,11 @@ Row = Any
 _CALL_LIMIT: Final = 3.0
 _WATCH_EVERY: Final = 0.25
 _KEEP_FOR: Final = 600.0
-_CONNECT_FOR: Final = 2
+CONNECT_FOR: Final = 2
+"""Seconds until a server that takes connections and says nothing is given up."""
 _READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
 _CONNECT: Final = {
-    "connect_timeout": _CONNECT_FOR,
+    "connect_timeout": CONNECT_FOR,
     "tcp_user_timeout": 3000,
     "keepalives_idle": 5,
     "target_session_attrs": "read-write",
@@ -96,7 +97,7 @@ class Database:
         spent: _Spent | None = getattr(self._kept, "spent", None)
         if spent is None:
             return self._open()
-        self._require(spent, max(0.0, self._call_limit - _CONNECT_FOR))
+        self._require(spent, max(0.0, self._call_limit - CONNECT_FOR))
         began = time.monotonic()
         try:
             return self._open()

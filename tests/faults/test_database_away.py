@@ -76,7 +76,7 @@ def test_frozen_it_costs_three_seconds_once_and_then_nothing(world: World) -> No
         back_at = time.monotonic()
         wait_until(is_signing_in(load, back_at), within=5)
 
-    require_clean([each for each in load.seen if each.kind in NEEDS_DATABASE], within=3.5, late=2)
+    require_clean([each for each in load.seen if each.kind in NEEDS_DATABASE], within=3.5)
     require_served(load, within=3.5)
     world.settle()
     ledger.require_kept(world)

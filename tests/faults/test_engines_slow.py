@@ -125,7 +125,7 @@ def test_a_database_that_answers_late_costs_a_request_what_one_call_may_cost(wor
         wait_for_more(ledger.access, 5, within=20)
 
     # The last answer that was waited for may have been as late as the others.
-    require_clean(load.seen, within=SLOW_WITHIN + min(seconds, 0.5), late=2)
+    require_clean(load.seen, within=SLOW_WITHIN + min(seconds, 0.5))
     assert load.statuses("discovery", "jwks").keys() == {200}
     world.settle(within=15)
     ledger.require_kept(world)

@@ -29,6 +29,7 @@ from idp.web.pages.views.recovery_codes import UnkeptCodes
 from idp.web.protocol.answers import see_other
 
 if TYPE_CHECKING:
+    from idp.sessions.model import LiveSession
     from idp.web.door import Answer, Request
     from idp.web.pages.application import PageApplication
     from idp.web.pages.desk import Desk
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Form")
 
 
-def _name_of_codes(interaction_id: str, account_id: UUID | None) -> str:
-    return f"{interaction_id}/{account_id or ''}"
+def _name_of_codes(interaction_id: str, session: LiveSession) -> str:
+    """Return under which name codes are kept that were made on the way: whoever goes on as somebody else finds none."""
+    return f"{interaction_id}/{session.account_id}"
 
 
 class SigningIn:
@@ -56,7 +58,7 @@ class SigningIn:
         request = read()
         browser, headers = self.desk.flow.browser_of(request)
         it = self.desk.rooms.interactions.bind(interaction_id, browser)
-        if it.enrolling and self._unkept(it.id, request) is not None:
+        if it.enrolling and self._unkept(it.id, self.desk.session(request), request) is not None:
             return see_other(base_of(it.id) + "/recovery-codes", *headers)
         return self.desk.flow.proceed(request, it, *headers)
 
@@ -68,11 +70,8 @@ class SigningIn:
         if not isinstance(at.step, LogIn):
             return elsewhere(at)
         form = self.desk.form(SignInForm, at.request)
-        is_filled = at.request.method == "POST" and form.validate()
-        if form.instead:
-            return self._instead(at, form)
-        if not is_filled:
-            return self._password_page(at, form)
+        if at.request.method != "POST" or not form.validate():
+            return self._instead(at, form) if form.instead else self._password_page(at, form)
         self.desk.rooms.volumes.reserve(VolumeKind.SIGN_IN, at.request.address)
         where = self.desk.where(at.request, at.asked)
         signed_in = self.desk.rooms.sign_in.with_password(
@@ -100,10 +99,7 @@ class SigningIn:
         if not (isinstance(at.step, AddFactor) and OTP in at.step.methods):
             return elsewhere(at)
         form = self._form(TotpForm, at)
-        is_filled = at.request.method == "POST" and form.validate()
-        if form.instead:
-            return self._instead(at, form)
-        if is_filled:
+        if at.request.method == "POST" and form.validate():
             session = self.desk.session(at.request)
             if session is None:
                 return elsewhere(at)
@@ -111,6 +107,8 @@ class SigningIn:
             if signed_in is not None:
                 return see_other(at.base, self.desk.cookies.set_session(signed_in.session.cookie))
             form.refuse("code", WRONG_TOTP)
+        if form.instead:
+            return self._instead(at, form)
         recovery = at.base + "/recovery-code" if RECOVERY_CODE in at.step.methods else None
         return self._page("totp.html", at, form, "/totp", recovery_url=recovery, number=self._number(at), wants="step_up")
 
@@ -120,10 +118,7 @@ class SigningIn:
         if not (isinstance(at.step, AddFactor) and RECOVERY_CODE in at.step.methods):
             return elsewhere(at)
         form = self._form(RecoveryCodeForm, at)
-        is_filled = at.request.method == "POST" and form.validate()
-        if form.instead:
-            return self._instead(at, form)
-        if is_filled:
+        if at.request.method == "POST" and form.validate():
             session = self.desk.session(at.request)
             if session is None:
                 return elsewhere(at)
@@ -132,6 +127,8 @@ class SigningIn:
             if signed_in is not None:
                 return see_other(at.base, self.desk.cookies.set_session(signed_in.session.cookie))
             form.refuse("code", WRONG_RECOVERY_CODE)
+        if form.instead:
+            return self._instead(at, form)
         totp_url = at.base + "/totp"
         return self._page("recovery_code.html", at, form, "/recovery-code", totp_url=totp_url, number=self._number(at), wants="step_up")
 
@@ -140,13 +137,10 @@ class SigningIn:
         at = here(self.desk, interaction_id)
         session = self.desk.session(at.request)
         if not (isinstance(at.step, Enrol) and OTP in at.step.methods) or session is None or at.standing is None:
-            is_done = bool(at.it.enrolling) and self._unkept(at.it.id, at.request) is not None
+            is_done = bool(at.it.enrolling) and self._unkept(at.it.id, session, at.request) is not None
             return see_other(at.base + "/recovery-codes") if is_done else elsewhere(at)
         form = self._form(EnrolOnTheWayForm, at)
-        is_filled = at.request.method == "POST" and form.validate()
-        if form.instead:
-            return self._instead(at, form)
-        if is_filled and at.it.enrolling:
+        if at.request.method == "POST" and form.validate() and at.it.enrolling:
             where = self.desk.where(at.request, at.asked)
             try:
                 enrolled = self.desk.rooms.sign_in.enrol_otp(UUID(at.it.enrolling), form.code.data or "", session, where)
@@ -157,10 +151,12 @@ class SigningIn:
             else:
                 cookie = self.desk.cookies.set_session(enrolled.session.cookie)
                 fresh = self.codes.make(enrolled.recovery_codes, self.desk.rooms.accounts.person(at.standing.holder_id).full_name)
-                name = _name_of_codes(at.it.id, session.account_id)
+                name = _name_of_codes(at.it.id, session)
                 if self.codes.could_keep(name, self.desk.browser(at.request), fresh):
                     return see_other(at.base + "/recovery-codes", cookie)
                 return self.desk.with_headers(self._codes_page(at.request, at.it.id, fresh), cookie)
+        if form.instead:
+            return self._instead(at, form)
         person = self.desk.rooms.accounts.person(at.standing.holder_id)
         offered = None
         if at.it.enrolling:  # the same picture again, in the other language or after a wrong code: it may be scanned already
@@ -174,27 +170,23 @@ class SigningIn:
     def recovery_codes(self, interaction_id: str) -> Answer | PageAnswer:
         """Show the codes that were just made, until their owner says that they are kept, whatever became of the interaction."""
         request = read()
-        fresh = self._unkept(interaction_id, request)
-        if fresh is None:
+        session = self.desk.session(request)
+        fresh = self._unkept(interaction_id, session, request)
+        if session is None or fresh is None:
             return self.desk.flow.proceed(request, self.desk.interaction(request, interaction_id))
         if request.method != "POST":
             return self._codes_page(request, interaction_id, fresh)
         if not self.desk.form(KeepCodesForm, request).validate():
             return self.desk.page_error(request, "forged", status=403)
-        self.codes.forget(self._name_of_codes(interaction_id, request))
+        self.codes.forget(_name_of_codes(interaction_id, session))
         try:
             return self.desk.flow.proceed(request, self.desk.interaction(request, interaction_id))
         except InteractionGone:
             return see_other("/")
 
-    def _unkept(self, interaction_id: str, request: Request) -> FreshCodes | None:
+    def _unkept(self, interaction_id: str, session: LiveSession | None, request: Request) -> FreshCodes | None:
         """Return the codes that this browser's person was given on the way, and has not said to have kept."""
-        return self.codes.find(self._name_of_codes(interaction_id, request), self.desk.browser(request))
-
-    def _name_of_codes(self, interaction_id: str, request: Request) -> str:
-        """Return under which name they are kept: whoever goes on as somebody else finds none."""
-        session = self.desk.session(request)
-        return _name_of_codes(interaction_id, session.account_id if session else None)
+        return None if session is None else self.codes.find(_name_of_codes(interaction_id, session), self.desk.browser(request))
 
     def _codes_page(self, request: Request, interaction_id: str, fresh: FreshCodes) -> PageAnswer:
         form = self.desk.form_for(KeepCodesForm, self.desk.browser(request))
