@@ -142,16 +142,18 @@ def test_a_password_can_be_shown_and_is_sent_from_a_password_field(gallery: Gall
     assert looking.locator("#password").get_attribute("type") == "password"
 
 
-def test_of_the_forms_of_a_page_the_first_is_sent(gallery: Gallery, looking: Page) -> None:
+def test_of_the_forms_of_a_page_the_first_is_sent(gallery: Gallery, browser: Browser) -> None:
     """A second answer would overtake the first, whose new cookie would be lost with it: browsers send the last of several."""
-    looking.route("**/totp", lambda route: route.fulfill(status=204) if route.request.method == "POST" else route.continue_())
-    _open(looking, f"{gallery.origin}/vi/totp")
-    looking.locator("#code").fill("123456")
-    with looking.expect_request(lambda request: request.method == "POST") as sent:
-        looking.evaluate("ids => ids.forEach(id => document.getElementById(id).click())", ["continue", "another", "leave"])
+    context = browser.new_context()
+    page = _page(context)
+    page.route("**/totp", lambda route: route.fulfill(status=204) if route.request.method == "POST" else route.continue_())
+    _open(page, f"{gallery.origin}/vi/totp")
+    page.locator("#code").fill("123456")
+    with page.expect_request(lambda request: request.method == "POST") as sent:
+        page.evaluate("ids => ids.forEach(id => document.getElementById(id).click())", ["continue", "another", "leave"])
     assert "code=123456" in (sent.value.post_data or "")
     assert "decision" not in (sent.value.post_data or "")
-    looking.unroute("**/totp")
+    context.close()
 
 
 def test_a_form_post_answer_sends_itself_with_its_values_as_they_were(gallery: Gallery, looking: Page) -> None:
